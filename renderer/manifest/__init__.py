@@ -1,0 +1,1 @@
+"""YAML -> jobs: what was declared."""

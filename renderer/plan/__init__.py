@@ -1,0 +1,1 @@
+"""Jobs and history -> actions with reasons."""

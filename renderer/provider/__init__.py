@@ -1,0 +1,1 @@
+"""Packs; job -> request; answer -> fact. Providers are data."""
