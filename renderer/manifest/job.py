@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["video", "asset"]
 Path: TypeAlias = tuple[str | int, ...]
-Value: TypeAlias = "None | bool | int | float | str | Upload | Ref | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | float | str | Upload | Ref | list[Value] | dict[str, Value] | None"
 
 
 @dataclass(frozen=True, slots=True)
