@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -213,7 +213,7 @@ class Appender:
         """Close the file."""
         os.close(self._handle)
 
-    def __enter__(self) -> "Appender":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
