@@ -10,8 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from renderer.canonical import Json
+from renderer.manifest.position import Mark, Path, nearest
+
+__all__ = ["Job", "Kind", "Mark", "Path", "Ref", "Upload", "Value", "leaves", "plain"]
+
 Kind: TypeAlias = Literal["video", "asset"]
-Path: TypeAlias = tuple[str | int, ...]
 Value: TypeAlias = "bool | int | float | str | Upload | Ref | list[Value] | dict[str, Value] | None"
 
 
@@ -35,14 +39,6 @@ class Ref:
 
     job: str
     field: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Where a node stands in its file: line and column count from 1."""
-
-    line: int
-    column: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +71,11 @@ class Job:
 
     def mark(self, *path: str | int) -> Mark:
         """Return the position of ``path`` inside the job, or of the nearest node around it."""
-        for end in range(len(path), -1, -1):
-            if (found := self.marks.get(path[:end])) is not None:
-                return found
-        return Mark(1, 1)
+        return nearest(self.marks, path)
+
+    def locate(self, path: Path, /, *, key: bool = False) -> Mark:  # noqa: ARG002 (the shape of ``position.Locate``)
+        """Return the position of ``path`` inside the job, as ``schema.validate`` asks for it."""
+        return nearest(self.marks, path)
 
     def refs(self) -> Iterator[tuple[Path, Ref]]:
         """Yield every reference in the job's values with its path."""
@@ -103,3 +100,21 @@ def leaves(value: Value | Mapping[str, Value], path: Path = ()) -> Iterator[tupl
             yield from leaves(child, (*path, index))
     else:
         yield path, value
+
+
+def plain(value: Value | Mapping[str, Value]) -> Json:
+    """Return a tree of values as JSON: a file as ``{"upload": path}``, a reference as ``{"ref": "job.field"}``.
+
+    This is the form in which a provider's schema sees a job, and in which a plan prints an unresolved reference.
+    """
+    match value:
+        case Upload():
+            return {"upload": value.path}
+        case Ref():
+            return {"ref": f"{value.job}.{value.field}"}
+        case Mapping():
+            return {key: plain(child) for key, child in value.items()}
+        case list():
+            return [plain(child) for child in value]
+        case _:
+            return value
