@@ -1,0 +1,176 @@
+"""What is known of one job: the submission that counts for it, the job's state, and why it is held.
+
+A job's state is derived each time from facts and from three things that no record holds: whether a writer is alive,
+which origin is configured, and which pack made the request. This module is pure; ``plan`` turns a standing into an
+action, ``status`` shows it, the executor asks it what to do next.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from renderer.canonical import Json
+from renderer.manifest.job import Job
+from renderer.provider.outcome import ErrorClass
+from renderer.provider.pack import Operation, Pack
+from renderer.provider.wire import Request
+from renderer.state.history import History, Submission
+from renderer.state.lifecycle import Fact, State
+
+SANDBOX_ORIGIN = "sandbox"
+_RETRIED = frozenset({ErrorClass.UNSENT, ErrorClass.BUSY, ErrorClass.AUTH, ErrorClass.CREDITS})
+
+
+class JobState(StrEnum):
+    """The states of a job that users see (DESIGN 5)."""
+
+    PLANNED = "planned"
+    INTENDED = "intended"
+    ACCEPTED = "accepted"
+    RENDERED = "rendered"
+    SAVED = "saved"
+    HELD = "held"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A job with all that the provider floor says of it.
+
+    ``request`` still has references and uploads in it; ``origin`` is where it would be bought now (scheme, host and
+    port, the word ``sandbox``, or None where no base URL is configured); ``output`` is relative to the root, None
+    for a value and for a file asset that names none; ``price`` is what the manifest says one submit costs.
+    """
+
+    job: Job
+    pack: Pack
+    operation: Operation
+    request: Request
+    fingerprint: str
+    declared: str
+    origin: str | None
+    output: str | None
+    price: Json = None
+
+    @property
+    def key(self) -> str:
+        """``release/id``."""
+        return self.job.key
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The keys of the jobs that this one refers to, in order, each once."""
+        return tuple(dict.fromkeys(f"{self.job.release}/{ref.job}" for _, ref in self.job.refs()))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why a job waits for a person, since when (RFC 3339), and what to do next."""
+
+    why: str
+    since: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of one job. ``older_pack`` is the revision that made the request where the pack has changed."""
+
+    state: JobState
+    submission: Submission | None = None
+    held: Held | None = None
+    older_pack: int | None = None
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """The last refusal or failure: code, message and class; None where there is none."""
+        if self.submission is None or self.state not in (JobState.PLANNED, JobState.REFUSED, JobState.FAILED):
+            return None
+        fact = self.submission.fact(Fact.FAILED if self.state is JobState.FAILED else Fact.REFUSED)
+        return dict(fact) or None
+
+
+def stand(wanted: Wanted, history: History, *, alive: bool) -> Standing:
+    """Return what is known of a job. ``alive``: a writer is working, so that an open submission is no doubt yet."""
+    found = history.best(s for s in history.of_fingerprint(wanted.fingerprint) if counts(s, wanted.origin))
+    older_pack = None
+    if found is None or found.state in (State.REFUSED, State.CLOSED):
+        # A new pack may word the same declaration differently; what was bought for it still counts.
+        older = history.best(
+            s
+            for s in history.of_declared(wanted.declared)
+            if counts(s, wanted.origin)
+            and s.intended.get("pack") != wanted.pack.revision
+            and s.state not in (State.REFUSED, State.CLOSED)
+        )
+        if older is not None:
+            found, older_pack = older, int(older.intended.get("pack", 0))
+    if found is None:
+        return Standing(JobState.PLANNED)
+    if (held := why_held(found, wanted, alive=alive)) is not None:
+        return Standing(JobState.HELD, found, held, older_pack)
+    return Standing(_state(found), found, None, older_pack)
+
+
+def _state(submission: Submission) -> JobState:
+    match submission.state:
+        case State.SAVED:
+            return JobState.SAVED
+        case State.RENDERED:
+            return JobState.RENDERED
+        case State.ACCEPTED:
+            return JobState.ACCEPTED
+        case State.DOUBTFUL:
+            return JobState.INTENDED
+        case State.FAILED | State.CLOSED:
+            return JobState.FAILED
+        case State.REFUSED if submission.fact(Fact.REFUSED).get("class") not in _RETRIED:
+            return JobState.REFUSED
+        case _:
+            return JobState.PLANNED
+
+
+def why_held(submission: Submission, wanted: Wanted, *, alive: bool) -> Held | None:
+    """Return why a submission waits for a person, or None where it does not."""
+    state = submission.state
+    if state not in (State.DOUBTFUL, State.ACCEPTED, State.RENDERED):
+        return None
+    if state is State.DOUBTFUL and alive:
+        return None
+    if wanted.origin is not None and submission.origin != wanted.origin:
+        return Held(
+            f"it was bought at {submission.origin}, but {wanted.origin} is configured",
+            submission.at,
+            f"set the base URL of {wanted.job.provider} back to {submission.origin} to collect it",
+        )
+    note = submission.fact(Fact.NOTE)
+    if state is State.DOUBTFUL:
+        looked = f" {note['message']}." if note.get("message") else ""
+        again = "the next apply looks it up again" if wanted.operation.lookup else "look for it at the provider"
+        return Held(
+            f"it was sent and no answer came, so whether it was bought is not known.{looked}",
+            submission.at,
+            f"{again}; it is never sent again by itself",
+        )
+    if note.get("kind") in ("person", "gone", "lost"):
+        return Held(str(note.get("message", "")), str(note.get("at", "")), str(note.get("next", "")))
+    return None
+
+
+def counts(submission: Submission, origin: str | None) -> bool:
+    """Return whether a purchase may count at ``origin``: one from a loopback origin only at a loopback origin."""
+    return not is_loopback(submission.origin) or (origin is not None and is_loopback(origin))
+
+
+def is_loopback(origin: str) -> bool:
+    """Return whether an origin is on this machine (or is the sandbox)."""
+    if origin == SANDBOX_ORIGIN:
+        return True
+    host = urlsplit(origin).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
