@@ -128,10 +128,9 @@ class _Builder:
         self._problems: list[Problem] = []
         self._skip = 0
         """How many maps and lists are open inside a key that cannot be one; 0 outside."""
-        self._key_skipped = False
 
     def finish(self) -> Document:
-        if self._documents == 0 and not self._problems:
+        if self._root is None and not self._problems:
             self.problem(Mark(1, 1), (), "empty", "the file is empty")
         if self._problems:
             raise InvalidError(self._problems)
@@ -182,7 +181,7 @@ class _Builder:
         top = self._stack[-1]
         key, mark = event.value, _mark(event)
         path = (*top.path, key)
-        plain = event.implicit[0] and event.style is None
+        plain = event.implicit[0]
         if event.tag is not None:
             self._refuse_tag(event, path)
         elif plain and key == "<<":
