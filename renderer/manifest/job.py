@@ -17,6 +17,7 @@ __all__ = ["Job", "Kind", "Mark", "Path", "Ref", "Upload", "Value", "leaves", "p
 
 Kind: TypeAlias = Literal["video", "asset"]
 Value: TypeAlias = "bool | int | float | str | Upload | Ref | list[Value] | dict[str, Value] | None"
+Tree: TypeAlias = "Value | Mapping[str, Value]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Job:
                 yield path, value
 
 
-def leaves(value: Value | Mapping[str, Value], path: Path = ()) -> Iterator[tuple[Path, Value]]:
+def leaves(value: Tree, path: Path = ()) -> Iterator[tuple[Path, Value]]:
     """Yield each leaf of a tree of values with its path, in order."""
     if isinstance(value, Mapping):
         for key, child in value.items():
@@ -102,7 +103,7 @@ def leaves(value: Value | Mapping[str, Value], path: Path = ()) -> Iterator[tupl
         yield path, value
 
 
-def plain(value: Value | Mapping[str, Value]) -> Json:
+def plain(value: Tree) -> Json:
     """Return a tree of values as JSON: a file as ``{"upload": path}``, a reference as ``{"ref": "job.field"}``.
 
     This is the form in which a provider's schema sees a job, and in which a plan prints an unresolved reference.

@@ -8,10 +8,9 @@ A schema can say more than its keywords do: ``x-message`` and ``x-hint`` replace
 the same subschema would get (or map keywords to sentences), and ``x-severity: warning`` makes it a warning.
 """
 
-import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path as FilePath
@@ -25,6 +24,7 @@ from referencing.jsonschema import DRAFT202012
 from renderer.data import schemas
 from renderer.errors import InvalidError, Problem, Severity
 from renderer.manifest.position import Locate, Path, spell
+from renderer.manifest.spelling import suggest
 
 Tree: TypeAlias = Mapping[str, Any]
 _Error: TypeAlias = Any
@@ -93,13 +93,6 @@ def validate(data: Any, schema: Schema, *, file: str, locate: Locate, prefix: Pa
             )
             found.setdefault((mark.line, mark.column, path, finding.message), problem)
     return sorted(found.values())
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """Return ``did you mean `x`?`` for the most similar known word, or an empty string."""
-    folded = {name.casefold(): name for name in sorted(known)}
-    near = difflib.get_close_matches(word.casefold()[:_SHOWN], folded, n=1, cutoff=0.6)
-    return f"did you mean `{folded[near[0]]}`?" if near else ""
 
 
 @dataclass(frozen=True, slots=True)

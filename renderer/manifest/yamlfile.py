@@ -85,7 +85,7 @@ def read_yaml(data: bytes, *, file: str) -> Document:
     return builder.finish()
 
 
-class _StopReading(Exception):  # noqa: N818 (not an error: the problems are already written down)
+class _StopReading(Exception):
     """Nothing after this point can be read with meaning."""
 
 
