@@ -11,7 +11,7 @@
 An output is a copy of the cache's file, a clone where the file system can (btrfs, XFS), never a hard link: people
 edit outputs in place, and an edit must not reach the cache, from which the same video is restored. On other file
 systems a video takes its space twice. This module knows nothing of jobs, providers or states; who calls it decides
-whether a target may be written. Its methods block: long ones (``publish``, ``hash_file``, ``look`` at unknown files)
+whether a target may be written. Its methods block: long ones (``publish``, ``hash_file``, ``at`` unknown files)
 belong into a thread.
 """
 
@@ -57,9 +57,15 @@ class Cleaned:
 class Store:
     """The files of one project's home."""
 
-    def __init__(self, project: Project) -> None:
-        """Take the project; nothing is read or made yet."""
+    def __init__(self, project: Project, *, known: Collection[str] = (), secrets: Collection[str] = ()) -> None:
+        """Take the project; nothing is read or made yet.
+
+        ``known`` are hashes that records name: by them a file of ours is recognised where ``outputs.json`` is lost.
+        ``secrets`` are taken out of whatever is kept of answers.
+        """
         self._project = project
+        self._known = frozenset(known)
+        self._secrets = frozenset(filter(None, secrets))
         self._parts = project.state / "part"
         self._links = project.state / "links"
         self._answers = project.state / "answers"
@@ -91,22 +97,24 @@ class Store:
         with disk_errors(path):
             path.unlink(missing_ok=True)
 
-    def save_answer(self, name: str, body: bytes, *, secrets: Collection[str] = ()) -> Path:
-        """Keep an answer that could not be used, for people to look at, and return where. Raises :class:`DiskError`.
+    def save_answer(self, name: str, body: bytes) -> str:
+        """Keep an answer that could not be used, for people to look at; return where, relative to the root.
 
-        ``secrets`` and the queries of URLs are taken out first.
+        Secrets and the queries of URLs are taken out first. Raises :class:`DiskError`.
         """
         text = body.decode("utf-8", "replace")
-        for secret in filter(None, secrets):
+        for secret in self._secrets:
             text = text.replace(secret, "[secret]")
         text = _QUERY.sub(r"\1?[query]", text)
         path = self._answers / _name(name)
         write_whole(path, text.encode()[:_ANSWER], mode=0o600)
-        return path
+        return self._project.relative(path)
 
-    def admit(self, part: Path, sha256: str) -> None:
-        """Move a verified download, already durable itself, into the cache. Raises :class:`DiskError`."""
-        move_whole(part, self._cached(sha256))
+    def admit(self, part: Path, sha256: str) -> Path:
+        """Move a verified download, already durable, into the cache; return where it is. Raises :class:`DiskError`."""
+        path = self._cached(sha256)
+        move_whole(part, path)
+        return path
 
     def cached(self, sha256: str) -> Path | None:
         """Return the cache's file with this content, if it has it."""
@@ -122,11 +130,10 @@ class Store:
         copy_whole(self._cached(sha256), target)
         self._place(output, sha256, submission)
 
-    def look(self, output: str, *, known: Collection[str] = ()) -> Found:
-        """Tell what stands at ``output``.
+    def at(self, output: str) -> Found:
+        """Tell what stands at ``output``. Writes nothing. Raises :class:`DiskError` where it cannot be read.
 
-        Size and modification time decide; where they differ, or nothing is recorded, the content does. ``known`` are
-        hashes that records name, by which a file of ours is recognised without ``outputs.json``. Writes nothing.
+        Size and modification time decide; where they differ, or nothing is recorded, the content does.
         """
         path = self._project.output(output)
         placed = self._outputs.get(output)
@@ -145,16 +152,12 @@ class Store:
                 return Found(Look.OURS, placed.sha256)
             return Found(Look.CHANGED, placed.sha256)
         sha256 = hash_file(path)
-        ours = sha256 in known or self.cached(sha256) is not None
+        ours = sha256 in self._known or self.cached(sha256) is not None
         return Found(Look.OURS, sha256) if ours else Found(Look.FOREIGN)
 
-    def files(self, known: Collection[str] = ()) -> Files:
-        """Return what a plan asks about the disk; ``known`` as for :meth:`look`."""
-        return Files(
-            at=lambda output: self.look(output, known=known),
-            cached=lambda sha256: self.cached(sha256) is not None,
-            placed=self.placed(),
-        )
+    def files(self) -> Files:
+        """Return what a plan asks about the disk."""
+        return Files(at=self.at, cached=lambda sha256: self.cached(sha256) is not None, placed=self.placed())
 
     def placed(self) -> Mapping[str, str]:
         """Return where outputs stand (path -> SHA-256), as far as it is recorded."""
