@@ -307,7 +307,7 @@ TESTS: Mapping[str, Callable[..., bool]] = {
     "sequence": lambda value: isinstance(value, list),
     "string": lambda value: isinstance(value, str),
     "true": lambda value: value is True,
-    "upload": lambda value: isinstance(value, Upload),
+    "upload": lambda value: isinstance(value, Upload) or (isinstance(value, Ref) and value.field == "file"),
     "url": _is_url,
 }
 """``defined`` and ``undefined`` are the compiler's, as ``default`` is."""
