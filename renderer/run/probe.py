@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from renderer.manifest.localfile import audio_length
+
 _HEADER = 8
 _LARGE_HEADER = 16
 _TO_THE_END = 0
@@ -31,8 +33,11 @@ _SIGNS = (
     (b"PK\x03\x04", "a ZIP archive"),
     (b"%PDF", "a PDF document"),
     (b"\x1aE\xdf\xa3", "a WebM or Matroska video"),
+    (b"<?xml", "an XML document"),
+    (b"<", "an HTML page"),
+    (b"{", "a JSON document"),
+    (b"[", "a JSON document"),
 )
-_TEXTS = ((b"<?xml", "an XML document"), (b"<!doctype", "an HTML page"), (b"<html", "an HTML page"), (b"<", "a page"))
 
 
 class NotMedia(Exception):
@@ -73,14 +78,16 @@ def probe(path: Path, makes: str) -> Media:
             raise NotMedia("the file is empty")
         if head[4:8] == b"ftyp":
             duration, width, height = _movie(file, size)
-        elif makes == "video" or _looks(head) is not None:
-            raise NotMedia(f"it is {_looks(head) or 'not an MP4 or MOV file'}, not {_ORDERED[makes]}")
+        elif makes == "video" or not _sounds(head):
+            raise NotMedia(f"it is {_looks(head)}, not {_ORDERED[makes]}")
         else:
             _riff(head, size)
-            raise NotMedia("it is no M4A audio file")
     if makes == "video":
         return Media("video", size, duration, width, height)
-    return Media("audio", size, duration)
+    length = audio_length(path)
+    if length is None or length <= 0:
+        raise NotMedia("it is no MP3, WAV or M4A audio file with a length")
+    return Media("audio", size, length)
 
 
 def _movie(file: BinaryIO, size: int) -> tuple[float, int | None, int | None]:
@@ -158,6 +165,12 @@ def _size(file: BinaryIO, trak: _Box) -> tuple[int | None, int | None]:
     return None, None
 
 
+def _sounds(head: bytes) -> bool:
+    """Whether a file begins as WAV, or as MP3 with or without an ID3 tag (eleven set bits: a frame)."""
+    frame = len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0  # noqa: PLR2004  # the eleven bits
+    return head[:3] == b"ID3" or frame or (head[:4] == b"RIFF" and head[8:12] == b"WAVE")
+
+
 def _riff(head: bytes, size: int) -> None:
     """Refuse a WAV file that says that it is longer than it is."""
     if head[:4] == b"RIFF" and len(head) >= _HEADER:
@@ -166,18 +179,13 @@ def _riff(head: bytes, size: int) -> None:
             raise NotMedia(f"the WAV file is cut short: {size} of {length + _HEADER} bytes")
 
 
-def _looks(head: bytes) -> str | None:
+def _looks(head: bytes) -> str:
     """Return what a file that is no audio or video seems to be."""
-    for sign, what in _SIGNS:
-        if head.startswith(sign):
-            return what
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for sign, what in _TEXTS:
-        if text.startswith(sign):
+    for sign, what in _SIGNS:
+        if head.startswith(sign) or text.startswith(sign):
             return what
-    if text[:1] in (b"{", b"["):
-        return "a JSON document"
-    return None
+    return "something else"
 
 
-_ORDERED = {"video": "a video", "audio": "an audio file"}
+_ORDERED = {"video": "a video (MP4 or MOV)", "audio": "an audio file (MP3, WAV or M4A)"}

@@ -21,7 +21,6 @@ Decisions:
 """
 
 import asyncio
-import errno
 import json
 import os
 import re
@@ -85,13 +84,11 @@ class Forbidden(TransportError):
 class Incoming:
     """An answer whose body is still to come. Header names are lower-case.
 
-    ``pieces`` yields the body as it arrives, undecoded, and raises :class:`Lost` where it breaks off. ``url`` is where
-    the last redirect led, without its query.
+    ``pieces`` yields the body as it arrives, undecoded, and raises :class:`Lost` where it breaks off.
     """
 
     status: int
     headers: Mapping[str, str]
-    url: str
     pieces: AsyncIterator[bytes]
 
 
@@ -129,17 +126,14 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         tls = self._tls or httpx.create_ssl_context()
+        trace = aiohttp.TraceConfig()  # one for all; what it marks is each request's own
+        trace.on_connection_create_end.append(_mark_connected)
+        trace.on_connection_reuseconn.append(_mark_connected)
         for kind in ("pooled", "fresh", "guarded"):
+            guard = _public_socket if kind == "guarded" else None
             connector = aiohttp.TCPConnector(
-                ssl=tls,
-                limit=self._limit,
-                force_close=kind != "pooled",
-                socket_factory=_public_socket if kind == "guarded" else None,
+                ssl=tls, limit=self._limit, force_close=kind != "pooled", socket_factory=guard
             )
-            # The trace is per session; what it marks is per request.
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_create_end.append(_mark_connected)
-            trace.on_connection_reuseconn.append(_mark_connected)
             session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -238,9 +232,7 @@ class Transport:
             try:
                 onward = response.headers.get("location") if response.status_code in _REDIRECTS else None
                 if onward is None:
-                    where = shown(f"{address.origin}{address.target}")
-                    pieces = _pieces(response, address)
-                    yield Incoming(response.status_code, dict(response.headers), where, pieces)
+                    yield Incoming(response.status_code, dict(response.headers), _pieces(response, address))
                     return
             finally:
                 await response.aclose()
@@ -268,13 +260,13 @@ class Transport:
         packed = response.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip", "deflate")
         unpack = zlib.decompressobj(wbits=47) if packed else None  # 47: zlib or gzip, by their own header
         body = bytearray()
-        async for piece in _pieces(response, address):
-            try:
+        try:
+            async for piece in _pieces(response, address):
                 body += unpack.decompress(piece, self._body_cap + 1) if unpack else piece
-            except zlib.error:
-                raise Lost(f"{address.host} sent an answer that cannot be unpacked") from None
-            if len(body) > self._body_cap:
-                raise Lost(f"{address.host} sent an answer of more than {self._body_cap} bytes")
+                if len(body) > self._body_cap:
+                    raise Lost(f"{address.host} sent an answer of more than {self._body_cap} bytes")
+        except zlib.error:
+            raise Lost(f"{address.host} sent an answer that cannot be unpacked") from None
         if unpack is not None and not unpack.eof and body:
             raise Lost(f"{address.host} sent an answer that breaks off")
         return bytes(body)
@@ -388,10 +380,9 @@ async def _pieces(response: httpx.Response, address: Address) -> AsyncIterator[b
 def _failure(error: Exception, wire: _Wire, address: Address) -> Unsent | Lost | Forbidden:
     """Say what an error means. Its own text is not used: it may hold a URL with its query."""
     host = address.authority
-    if wire.connected and isinstance(error, (TimeoutError, httpx.TimeoutException)):
-        return Lost(f"{host} gave no answer in time")
+    late = isinstance(error, (TimeoutError, httpx.TimeoutException))
     if wire.connected:
-        return Lost(f"{host} closed the connection before its answer was complete")
+        return Lost(f"{host} gave no complete answer{' in time' if late else ': the connection ended'}")
     match error:
         case aiohttp.ClientConnectorCertificateError():
             why = getattr(error.certificate_error, "verify_message", "") or "it does not belong to this host"
@@ -400,11 +391,7 @@ def _failure(error: Exception, wire: _Wire, address: Address) -> Unsent | Lost |
             return Unsent("connect", f"the name {address.host} could not be resolved")
         case aiohttp.ClientConnectorError() if isinstance(error.os_error, _NotPublicError):
             return Forbidden(f"{host} is a private address, where no link of a public provider may lead")
-        case aiohttp.ClientConnectorError():
-            return Unsent(
-                "connect", f"no connection to {host}: {os.strerror(error.os_error.errno or errno.ECONNABORTED)}"
-            )
-        case TimeoutError():
-            return Unsent("connect", f"no connection to {host} in time")
+        case aiohttp.ClientConnectorError() if error.os_error.errno:
+            return Unsent("connect", f"no connection to {host}: {os.strerror(error.os_error.errno)}")
         case _:
-            return Unsent("connect", f"no connection to {host}")
+            return Unsent("connect", f"no connection to {host}{' in time' if late else ''}")
