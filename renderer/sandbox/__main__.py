@@ -15,7 +15,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .faultsfile import FaultsError
 from .server import serve
 
 _LOOK = 0.5  # seconds between looks at the parent
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             faults=options.faults,
             ready=_say_ready,
         )
-    except (FaultsError, OSError) as error:
+    except (ValueError, OSError) as error:  # a bad faults file or home, a port that is taken
         sys.stderr.write(f"{error}\n")
         return _EX_USAGE
     return 0

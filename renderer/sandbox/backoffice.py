@@ -3,10 +3,12 @@
 These paths are for people and for tests; no provider has them.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from .files import Files
 from .gate import Endpoint, Log, Provider, timestamp
@@ -52,7 +54,7 @@ def purchases(tasks: Tasks) -> Page:
             }
             for task in tasks.purchases()
         ]
-        return JSONResponse({"purchases": rows})
+        return _json({"purchases": rows})
 
     return page
 
@@ -61,9 +63,14 @@ def requests(log: Log) -> Page:
     """Make the page of the latest requests."""
 
     async def page(_: Request) -> Response:
-        return JSONResponse({"requests": log.rows()})
+        return _json({"requests": log.rows()})
 
     return page
+
+
+def _json(data: Any) -> Response:
+    """Answer with ASCII, so that any text that was bought can be shown, lone surrogates too."""
+    return Response(json.dumps(data, indent=1), media_type="application/json")
 
 
 def shared_endpoints(provider: Provider, files: Files) -> Sequence[Endpoint]:

@@ -161,6 +161,7 @@ Fault = (
     | Swap | Truncate | Huge | Bomb | Range
 )  # fmt: skip
 
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: a fault and the requests that it is for."""

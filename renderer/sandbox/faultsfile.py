@@ -94,7 +94,6 @@ KINDS: Mapping[str, type[Fault]] = MappingProxyType({
 })  # fmt: skip
 
 
-
 def read_faults(path: Path) -> FaultsFile:
     """Read and check a faults file; raises `FaultsError`."""
     try:

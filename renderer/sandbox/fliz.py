@@ -70,6 +70,9 @@ _FIELDS: Mapping[str, Field] = {
     "video_animation_mode": Field(one_of("full_video", "hook_only")),
     "image_urls": Field(urls(least=0, most=10), nullable=True),
 }
+_KEPT = (
+    "name", "description", "format", "lang", "category", "voice_id", "music_id", "music_url", "watermark_url",
+)  # fmt: skip
 _TRANSLATE_QUERY: Mapping[str, Field] = {
     "new_lang": Field(_LANGUAGE, required=True),
     "is_automatic": Field(one_of("true", "false")),
@@ -136,7 +139,7 @@ class Fliz:
         task = self._order(
             call,
             body=body,
-            source={key: asked.get(key) for key in ("name", "description", "format", "lang", "category", "voice_id")},
+            source={key: asked.get(key) for key in _KEPT},
             automatic=asked.get("is_automatic", True),
             webhook_url=asked.get("webhook_url"),
         )
@@ -186,8 +189,8 @@ class Fliz:
         data = {
             **self._row(call, task),
             "voice_id": source["voice_id"],
-            "music": None,
-            "watermark": None,
+            "music": {"id": source["music_id"], "url": source["music_url"]},
+            "watermark": {"id": None, "url": source["watermark_url"]},
             "remotion_configuration": None,
         }
         return Answer.of({"fliz_video_by_pk": data}, task=task.id)

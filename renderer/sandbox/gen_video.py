@@ -30,6 +30,7 @@ class GenVideo:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._latest = {task.facts["draft_url"]: task.id for task in reversed(list(desk.newest()))}
 
     def endpoints(self) -> Sequence[Endpoint]:
         """List what it can do; no token is asked for."""
@@ -71,10 +72,9 @@ class GenVideo:
         return await self._wait(call, task, ignored=tuple(name for name in body if name != "draft_url"))
 
     def _undelivered(self, url: str) -> Task | None:
-        for task in self._desk.newest():
-            if task.facts["draft_url"] == url:
-                return None if "delivered" in task.notes else task
-        return None
+        """Find the draft's last render, unless somebody has its link already."""
+        task = self._desk.find(self._latest.get(url, ""))
+        return None if task is None or "delivered" in task.notes else task
 
     def _order(self, call: Call, *, url: str, draft: str, body: object) -> Task:
         width, height = FRAMES["16:9"]
@@ -87,6 +87,7 @@ class GenVideo:
             reel=lambda _: Reel("video", title, _LENGTH, width, height),
             facts={"draft_url": url},
         )
+        self._latest[url] = task.id
         return self._desk.fail(task, Failure()) if "broken" in draft else task
 
     async def _wait(self, call: Call, task: Task, *, ignored: tuple[str, ...]) -> Answer:

@@ -48,7 +48,8 @@ PUBLIC_VOICES: Mapping[str, str] = MappingProxyType(
 PUBLIC_AVATARS: Mapping[str, str] = MappingProxyType({"av_public_01": "主播一号", "av_public_02": "Presenter"})
 """The public avatars of this sandbox and their titles, stable over versions."""
 
-_TITLE = Field(text(most=20))
+_UNTITLED = "未命名"
+_TITLE = Field(text(most=20, empty=True))
 _TEXT = Field(text(most=10_000), required=True)
 _NAME = Field(text(), required=True)
 _SOURCE = Field(text(), nullable=True)
@@ -104,13 +105,18 @@ class Hifly:
         return self.error(status=None, code=NOT_FOUND)
 
     async def _avatar_by_video(self, call: Call) -> Answer:
-        fields = {"title": Field(text()), "video_url": _SOURCE, "file_id": _SOURCE}
+        fields = {"title": Field(text(empty=True)), "video_url": _SOURCE, "file_id": _SOURCE}
         body, ignored = self._body(call, fields)
         material = self._material(call, body, "video_url", kinds=VIDEO)
         return self._clone(call, body=body, ignored=ignored, material=material, failure=2014)
 
     async def _avatar_by_image(self, call: Call) -> Answer:
-        fields = {"title": Field(text()), "image_url": _SOURCE, "file_id": _SOURCE, "model": Field(one_of(1, 2))}
+        fields = {
+            "title": Field(text(empty=True)),
+            "image_url": _SOURCE,
+            "file_id": _SOURCE,
+            "model": Field(one_of(1, 2)),
+        }
         body, ignored = self._body(call, fields)
         material = self._material(call, body, "image_url", kinds=PICTURE)
         return self._clone(call, body=body, ignored=ignored, material=material, failure=2016)
@@ -144,7 +150,7 @@ class Hifly:
         body, ignored = self._body(call, fields)
         material = self._material(call, body, "audio_url", kinds=AUDIO, megabytes=100, seconds=(5, 1800))
         self._known_avatar(body["avatar"])
-        title = body.get("title", "未命名")
+        title = body.get("title") or _UNTITLED
         seconds = material.seconds or 8.0
         failure = Failure(2013) if material.seconds is None else None
         return self._work(call, body=body, ignored=ignored, words=title, seconds=seconds, failure=failure)
@@ -222,7 +228,7 @@ class Hifly:
         else:
             operations = _AVATARS if thing == "avatar" else {"voice"}
             found = [
-                (task.facts["makes"], kinds[0], task.body.get("title", "未命名"))
+                (task.facts["makes"], kinds[0], task.body.get("title") or _UNTITLED)
                 for task in self._desk.newest()
                 if task.operation in operations and self._is_made(task)
             ]
@@ -303,9 +309,7 @@ class Hifly:
     def _is_made(self, task: Task) -> bool:
         return self._desk.tasks.progress(task) >= 1 and self._desk.failure(task) is None
 
-    def _clone(
-        self, call: Call, *, body: Any, ignored: tuple[str, ...], material: Material, failure: int
-    ) -> Answer:
+    def _clone(self, call: Call, *, body: Any, ignored: tuple[str, ...], material: Material, failure: int) -> Answer:
         self._afford(call.operation)
         number = _task_number()
         is_voice = call.operation == "voice"

@@ -34,9 +34,7 @@ _Planes = NDArray[np.uint8]
 _Samples = NDArray[np.float32]
 
 
-def render_video(
-    *, text: str, width: int, height: int, duration: float, seed: int, faststart: bool = True
-) -> bytes:
+def render_video(*, text: str, width: int, height: int, duration: float, seed: int, faststart: bool = True) -> bytes:
     """Render ``duration`` seconds of ``text`` on moving frames, with a quiet tone.
 
     Sizes are pixels and are rounded up to even numbers. ``faststart=False`` leaves the index at
@@ -53,13 +51,9 @@ def render_video(
                 "libx264", rate=FPS, options={"preset": "ultrafast", "crf": "28", "threads": "1"}
             )
             video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-            audio = container.add_stream(
-                "aac", rate=_RATE, layout="mono", options={"aac_coder": "fast"}
-            )
+            audio = container.add_stream("aac", rate=_RATE, layout="mono", options={"aac_coder": "fast"})
             audio.bit_rate = 32_000
-            for number, planes in enumerate(
-                _pictures(text=text, width=width, height=height, frames=frames, seed=seed)
-            ):
+            for number, planes in enumerate(_pictures(text=text, width=width, height=height, frames=frames, seed=seed)):
                 frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
                 frame.pts, frame.time_base = number, Fraction(1, FPS)
                 container.mux(video.encode(frame))
@@ -107,18 +101,14 @@ def spoken_seconds(text: str, *, longest: float) -> float:
     return round(min(longest, max(2.0, seconds)), 1)
 
 
-def _pictures(
-    *, text: str, width: int, height: int, frames: int, seed: int
-) -> Iterator[NDArray[np.uint8]]:
+def _pictures(*, text: str, width: int, height: int, frames: int, seed: int) -> Iterator[NDArray[np.uint8]]:
     """Yield planar YUV 4:2:0 frames: rows of Y, then U and V in the same width."""
     short = min(width, height)
     size = max(8, short // 12)
     ink = lettered(text or "untitled", size=size, columns=max(6, width * 9 // (size * 8)), lines=4)
     ink = ink[: height * 2 // 3, : width * 4 // 5]
     ground = np.empty((height * 3 // 2, width), np.uint8)
-    ground[:height] = np.linspace(
-        50 + seed % 40, 100 + seed // 40 % 40, height, dtype=np.uint8
-    )[:, None]
+    ground[:height] = np.linspace(50 + seed % 40, 100 + seed // 40 % 40, height, dtype=np.uint8)[:, None]
     chroma = ground[height:].reshape(-1)
     half = chroma.size // 2
     chroma[:half], chroma[half:] = 90 + seed // 1600 % 76, 90 + seed // 121_600 % 76

@@ -106,7 +106,7 @@ async def deliver(call: Call, outcome: Answer | Hangup, wire: Wire) -> None:
 
 async def _deliver(call: Call, answer: Answer, wire: Wire) -> None:
     size = len(answer.body)
-    match call.fault:
+    match call.fault if call.method != "HEAD" else None:
         case faults.Truncate(keep=keep, length="right" | "none" as length):
             await wire.write_head(answer, length=size if length == "right" else None)
             await wire.write(answer.body[: int(size * keep)])
@@ -115,8 +115,9 @@ async def _deliver(call: Call, answer: Answer, wire: Wire) -> None:
             await _drip(answer.body, rate=rate, wire=wire)
         case faults.Huge(bytes=total):
             await wire.write_head(answer, length=total)
-            await wire.write(answer.body)
-            await _repeat(_ZEROS, times=max(0, total - size) // _CHUNK + 1, wire=wire)
+            await wire.write(answer.body[:total])
+            await _repeat(_ZEROS, times=max(0, total - size) // _CHUNK, wire=wire)
+            await wire.write(_ZEROS[: max(0, total - size) % _CHUNK])
         case faults.Bomb(bytes=total):
             member = gzip.compress(_ZEROS, mtime=0)
             await wire.write_head(_with_headers(answer, {"content-encoding": "gzip"}), length=None)

@@ -47,8 +47,9 @@ def serve(
     seed: int = 0,
     faults: Path | None = None,
     ready: Callable[[int], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> None:
-    """Serve the sandbox of ``home`` until SIGTERM or SIGINT.
+    """Serve the sandbox of ``home`` until SIGTERM or SIGINT, or until ``stop`` is set.
 
     ``port`` 0 takes a free one; ``ready`` is told which, once connections are accepted. ``speed``
     is how many of the providers' seconds pass in one of ours. Raises `faults.FaultsError` for a bad
@@ -66,7 +67,7 @@ def serve(
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=_GRACE,
         )
-        _Server(config, ready=ready).run(sockets=[listener])
+        _Server(config, ready=ready, stop=stop).run(sockets=[listener])
 
 
 def create_app(*, home: Path, speed: float = 1.0, seed: int = 0, faults: Path | None = None) -> Starlette:
@@ -135,9 +136,15 @@ class _Protocol(H11Protocol):
 class _Server(uvicorn.Server):
     """A server that says when it is ready, and for which a signal is an ordinary end."""
 
-    def __init__(self, config: uvicorn.Config, *, ready: Callable[[int], None] | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, ready: Callable[[int], None] | None, stop: threading.Event | None
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stop = stop
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or (self._stop is not None and self._stop.is_set())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

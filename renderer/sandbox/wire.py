@@ -27,6 +27,10 @@ class NotJson(ValueError):
     """The body is no JSON, or does not say that it is."""
 
 
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request to one provider's operation.
@@ -60,7 +64,7 @@ class Call:
         if kind != "application/json":
             raise NotJson("Content-Type must be application/json")
         try:
-            return json.loads(self.body.decode("utf-8"))
+            return json.loads(self.body.decode("utf-8"), parse_constant=_no_constant)
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
             raise NotJson(f"the body is not valid JSON: {error}") from error
 
@@ -143,7 +147,8 @@ class Wire:
     async def write(self, data: bytes) -> None:
         """Write bytes, waiting while the other side does not read."""
         transport = self._raw()
-        while not transport.is_closing() and transport.get_write_buffer_size() > _BACKLOG:  # noqa: ASYNC110 - it tells its protocol, not us
+        # A transport tells its protocol when to go on, not us, so there is nothing to wait for.
+        while not transport.is_closing() and transport.get_write_buffer_size() > _BACKLOG:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         if not transport.is_closing():
             transport.write(data)
