@@ -38,6 +38,8 @@ class Act(StrEnum):
 
 
 CHANGES = frozenset({Act.SUBMIT, Act.COLLECT, Act.DOWNLOAD, Act.RESTORE, Act.RENAME})
+# What is already paid is collected whatever stands at its target: it waits in the cache.
+_NEEDS_TARGET = frozenset({Act.SUBMIT, Act.RESTORE, Act.RENAME})
 _STUCK = frozenset({Act.HOLD, Act.FAILED, Act.WAIT})
 
 
@@ -270,7 +272,7 @@ def _behind(wanted: Wanted, action: Action, actions: Mapping[str, Action]) -> Ac
 def _in_the_way(action: Action, files: Files) -> Problem | None:
     """Return the problem of an action whose target is a file that this project did not make."""
     wanted = action.wanted
-    if wanted is None or wanted.output is None or action.act not in CHANGES:
+    if wanted is None or wanted.output is None or action.act not in _NEEDS_TARGET:
         return None
     match files.at(wanted.output).look:
         case Look.FOREIGN:

@@ -15,7 +15,7 @@ from renderer.canonical import Json
 from renderer.manifest.job import Job
 from renderer.provider.outcome import ErrorClass
 from renderer.provider.pack import Operation, Pack
-from renderer.provider.wire import Request
+from renderer.provider.request import OpenRequest
 from renderer.state.history import History, Submission
 from renderer.state.lifecycle import Fact, State
 
@@ -48,7 +48,7 @@ class Wanted:
     job: Job
     pack: Pack
     operation: Operation
-    request: Request
+    request: OpenRequest
     fingerprint: str
     declared: str
     origin: str | None

@@ -140,21 +140,21 @@ class History:
                 if over := intended.get("over"):
                     self._over.setdefault(str(over), set()).add(id_)
 
-    def current(self, fingerprint: str) -> Submission | None:
-        """Return the submission that counts for a fingerprint, or None where none is known.
-
-        Submissions that a person's word has replaced stand back as long as their successor is neither failed,
-        refused nor closed; an approved submission counts as one of the fingerprint's own.
-        """
+    def of_fingerprint(self, fingerprint: str) -> list[Submission]:
+        """Return every submission that meets a fingerprint: its own, and those that a person approved for it."""
         ids = self._by_fingerprint.get(fingerprint, set()) | set(self.approvals.get(fingerprint, {}))
-        return self.best(self.submissions[id_] for id_ in ids if id_ in self.submissions)
+        return [self.submissions[id_] for id_ in ids if id_ in self.submissions]
 
-    def declared(self, declared: str) -> Submission | None:
-        """Return the submission that counts for an equal declaration, whatever pack made its request."""
-        return self.best(self.submissions[id_] for id_ in self._by_declared.get(declared, set()))
+    def of_declared(self, declared: str) -> list[Submission]:
+        """Return every submission of an equal declaration, whatever pack made its request."""
+        return [self.submissions[id_] for id_ in self._by_declared.get(declared, set())]
 
     def best(self, submissions: Iterable[Submission]) -> Submission | None:
-        """Return the one of ``submissions`` that counts, or None where there are none."""
+        """Return the one of ``submissions`` that counts, or None where there are none.
+
+        Submissions that a person's word has replaced stand back as long as their successor is neither failed,
+        refused nor closed.
+        """
         return min((s for s in submissions if not self.replaced(s)), key=lambda s: s.worth, default=None)
 
     def replaced(self, submission: Submission) -> bool:
@@ -170,11 +170,6 @@ class History:
                 seen.add(id_)
                 waiting.append(id_)
         return False
-
-    def of_fingerprint(self, fingerprint: str) -> list[Submission]:
-        """Return every submission of a fingerprint, best first."""
-        found = [self.submissions[id_] for id_ in self._by_fingerprint.get(fingerprint, set())]
-        return sorted(found, key=lambda s: s.worth)
 
     def upload(self, provider: str, origin: str, sha256: str) -> Mapping[str, Any] | None:
         """Return the latest upload of a file to a provider, or None where it never received it."""

@@ -71,7 +71,7 @@ class Step(StrEnum):
     STOP = "stop"
 
 
-class IllegalFact(ValueError):  # noqa: N818 - it names what happened, as the rest of this module does
+class IllegalFact(ValueError):
     """A fact that may not follow the state that a submission is in."""
 
 

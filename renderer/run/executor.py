@@ -1,0 +1,338 @@
+"""The loop: next step -> record -> effect -> record -> event, for every job of a plan at once.
+
+What a job needs next is derived from the history each time, so a run that was killed goes on where it stood. Jobs
+wait for what they refer to, then for a place at their provider. Jobs with equal fingerprints share one purchase: the
+first buys, the others get the file. A provider that stops does not stop the others. This module decides only the
+order of steps; each step is a module of its own (``buying``, ``lookup``, ``collecting``), and every effect is
+injected (``bench``).
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from renderer.errors import DiskError
+from renderer.plan.plan import Act, Action, Plan
+from renderer.plan.standing import JobState, Standing, Wanted
+from renderer.provider.pacing import Lane, Pacing
+from renderer.provider.pack import Pack
+from renderer.run import collecting
+from renderer.run.bench import Bench, Errand, NotReady, Remote, Trouble, World
+from renderer.run.buying import Bought, buy
+from renderer.run.gate import Gate, Place
+from renderer.run.lookup import look_up
+from renderer.run.making import make
+from renderer.run.resolving import resolve
+from renderer.state.lifecycle import State
+
+_KNOWN = frozenset({JobState.RENDERED, JobState.SAVED})
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended. What it did is in the history; ``troubles`` (by job key) and ``remotes`` (by submission)
+    are what it knows beyond that.
+    """
+
+    troubles: Mapping[str, Trouble]
+    remotes: Mapping[str, Remote]
+    stopped: frozenset[str]
+    out_of_budget: bool
+    interrupted: bool
+
+
+class Executor:
+    """One run of one plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        world: World,
+        packs: Mapping[str, Pack],
+        *,
+        pacing: Mapping[str, Pacing],
+        others: Iterable[Wanted] = (),
+    ) -> None:
+        """Take the plan, the seams, the packs, and each provider's pacing as the manifests have it.
+
+        ``others`` are jobs that the plan leaves out but that its jobs may refer to.
+        """
+        self._world = world
+        self._gates = {name: Gate(Lane(pacing[name]), world.clock) for name in packs}
+        errands = {wanted.key: _errand_for(wanted, 0) for wanted in others}
+        self._actions: dict[str, Action] = {}
+        for index, action in enumerate(plan.actions):
+            if (errand := _errand(action, index, packs)) is not None:
+                errands[errand.key] = errand
+                self._actions[errand.key] = action
+        self.bench = Bench(world, self._gates, errands)
+        self._known = {key: asyncio.Event() for key in self._actions}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._idle: set[str] = set()
+        self._interrupted = False
+        self._changed = asyncio.Event()
+
+    def stop(self) -> None:
+        """Submit nothing more; answers to requests that were sent are still recorded. Safe to call from a signal."""
+        self._interrupted = True
+        self._halt()
+
+    def _halt(self) -> None:
+        self.bench.stopping = True
+        self._changed.set()
+
+    async def run(self) -> Ended:
+        """Carry the plan out. Raises :class:`~renderer.errors.DiskError` where a record could not be written."""
+        bench = self.bench
+        for key in self._actions:
+            self._tasks[key] = asyncio.create_task(self._drive(bench.errands[key]))
+            self._tasks[key].add_done_callback(lambda _: self._changed.set())
+        watch = asyncio.create_task(self._deadline())
+        results: list[Any] = []
+        try:
+            while (waiting := self._waiting()) and not bench.stopping and bench.world.journal.broken is None:
+                self._changed.clear()
+                if waiting <= self._idle:
+                    # Only a person can move these on: the next run asks again.
+                    break
+                await self._changed.wait()
+        finally:
+            bench.stopping = True
+            ending: list[asyncio.Future[Any]] = [*self._tasks.values(), *bench.repeats.values(), watch]
+            for task in ending:
+                task.cancel()
+            results = await asyncio.gather(*ending, return_exceptions=True)
+            await bench.settled()
+        errors = [result for result in results if isinstance(result, Exception)]
+        broken = bench.world.journal.broken
+        if broken is not None:
+            # The job's own error carries the record that could not be written.
+            raise next((error for error in errors if isinstance(error, DiskError)), broken)
+        if errors:
+            raise errors[0]
+        stopped = frozenset(name for name, gate in self._gates.items() if gate.lane.stopped is not None)
+        return Ended(bench.troubles, bench.remotes, stopped, bench.out_of_budget, self._interrupted)
+
+    def _waiting(self) -> set[str]:
+        return {key for key, task in self._tasks.items() if not task.done()}
+
+    async def _deadline(self) -> None:
+        """Let the run end at its deadline."""
+        deadline = self._world.deadline
+        if deadline is not None:
+            await self._world.clock.sleep(max(0.0, deadline - self._world.clock.monotonic()))
+            self._halt()
+
+    # --- one job -------------------------------------------------------------------------------------------------
+
+    async def _drive(self, errand: Errand) -> None:
+        """Take one errand as far as it goes."""
+        try:
+            if errand.wanted is None:
+                await self._without_job(errand)
+            else:
+                await self._job(errand, errand.wanted)
+        finally:
+            # Whoever refers to this job looks at its standing, which may also be that nothing came of it.
+            self._known[errand.key].set()
+            self._idle.discard(errand.key)
+
+    async def _job(self, errand: Errand, wanted: Wanted) -> None:
+        if self._actions[errand.key].act is Act.WAIT:
+            self.bench.emit("waiting", errand, self._actions[errand.key].reason)
+            return
+        turn = self._turns.setdefault(wanted.fingerprint, asyncio.Lock())
+        # Twins take turns: the second finds what the first has bought.
+        await self._idly(errand, turn.acquire())
+        try:
+            known = await self._advance(errand, wanted)
+        finally:
+            turn.release()
+        if known.state is JobState.SAVED:
+            self._known[errand.key].set()
+            await self._settle(errand, wanted, known)
+        elif known.state in (JobState.FAILED, JobState.REFUSED) and self._world.fail_fast:
+            self._halt()
+
+    async def _idly(self, errand: Errand, something: Coroutine[Any, Any, object]) -> None:
+        """Wait for another job; such waiting alone does not keep the run going."""
+        self._idle.add(errand.key)
+        self._changed.set()
+        try:
+            await something
+        finally:
+            self._idle.discard(errand.key)
+
+    async def _advance(self, errand: Errand, wanted: Wanted) -> Standing:
+        """Submit, look up, poll and download until the job is saved or can go no further; return its standing."""
+        bench = self.bench
+        tried: set[tuple[JobState, str]] = set()
+        while True:
+            known = bench.standing(wanted)
+            found = known.submission
+            if known.state in _KNOWN:
+                self._known[errand.key].set()
+            if found is not None and found.state is State.REFUSED:
+                found = None
+            step = (known.state, found.id if found is not None else "")
+            if step in tried:
+                return known
+            tried.add(step)
+            match known.state:
+                case JobState.PLANNED | JobState.REFUSED:
+                    if not self._world.buying or not await self._needs(errand, wanted):
+                        return known
+                    bought = await self._at_provider(errand, wanted)
+                    # It was polled, or looked up, there and then: not again in this run.
+                    tried |= {(JobState.REFUSED, ""), (JobState.PLANNED, "")}
+                    tried |= {(JobState.ACCEPTED, bought), (JobState.HELD, bought)}
+                case JobState.RENDERED if found is not None:
+                    await collecting.download(bench, errand, found.id)
+                case JobState.ACCEPTED | JobState.HELD if found is not None and found.origin == wanted.origin:
+                    if found.state is State.DOUBTFUL:
+                        await look_up(bench, errand, found.id)
+                    elif found.state is State.ACCEPTED:
+                        with self._gates[errand.provider].occupied() as place:
+                            await self._collect(errand, wanted, found.id, place=place, new=False)
+                case _:
+                    return known
+
+    async def _needs(self, errand: Errand, wanted: Wanted) -> bool:
+        """Return whether everything that the job refers to is known, once it is decided."""
+        bench = self.bench
+        files = {f"{errand.release}/{ref.job}" for _, ref in wanted.job.refs() if ref.field == "file"}
+        for key in wanted.needs:
+            needed = bench.errands[key]
+            if key in self._tasks:
+                if not self._known[key].is_set():
+                    bench.emit("waiting", errand, f"waits for {needed.id}")
+                    await self._idly(errand, self._known[key].wait())
+                if key in files:
+                    await self._idly(errand, asyncio.wait([self._tasks[key]]))
+            known = bench.standing(needed.wanted) if needed.wanted is not None else Standing(JobState.FAILED)
+            if known.state not in _KNOWN:
+                said = f"waits for {needed.id}, which is {known.state}"
+                bench.troubles[errand.key] = Trouble("waiting", said)
+                bench.emit("waiting", errand, said)
+                return False
+        return True
+
+    async def _at_provider(self, errand: Errand, wanted: Wanted) -> str:
+        """Take a place at the provider, submit, and collect; return the submission's id, or "" where none counts."""
+        bench = self.bench
+        async with self._gates[errand.provider].place(errand.order) as place:
+            if errand.pack.embedded:
+                return await make(bench, errand, wanted)
+            made = None
+            if errand.operation.repeat:
+                # Made in this run: its first dependent need not send it once more.
+                made = bench.repeats.setdefault(errand.key, asyncio.get_running_loop().create_future())
+            bought, submission = await buy(bench, errand, wanted)
+            if made is not None and not made.done():
+                made.set_result(bought is Bought.YES)
+            if bought is Bought.DOUBTFUL and await look_up(bench, errand, submission):
+                bought = Bought.YES
+            if bought is Bought.YES and bench.submission(submission).state is State.ACCEPTED:
+                await self._collect(errand, wanted, submission, place=place, new=True)
+            return submission
+
+    async def _collect(self, errand: Errand, wanted: Wanted, submission: str, *, place: Place, new: bool) -> None:
+        """Poll until the job leaves the provider."""
+        bench = self.bench
+        if errand.pack.embedded:
+            await make(bench, errand, wanted, submission)
+            return
+        if errand.operation.keyed and submission not in bench.ready:
+            try:
+                bench.ready[submission] = await resolve(bench, errand, wanted)
+            except NotReady as refusal:
+                bench.troubles[errand.key] = refusal.trouble
+                return
+        await collecting.poll(bench, errand, submission, new=new, idle=self._idler(errand, place))
+        if bench.submission(submission).state in (State.RENDERED, State.SAVED):
+            self._known[errand.key].set()
+
+    def _idler(self, errand: Errand, place: Place) -> Callable[[bool], None]:
+        """Return what a poll tells whether its job only waits for a person: then others may have its place."""
+
+        def idle(waits: bool) -> None:
+            if waits:
+                self._idle.add(errand.key)
+                place.leave()
+            else:
+                self._idle.discard(errand.key)
+            self._changed.set()
+
+        return idle
+
+    # --- files ---------------------------------------------------------------------------------------------------
+
+    async def _settle(self, errand: Errand, wanted: Wanted, known: Standing) -> None:
+        """Let a saved job's file stand where it belongs."""
+        bench, action, files = self.bench, self._actions[errand.key], self._world.files
+        sha256 = known.submission.sha256 if known.submission is not None else None
+        if known.submission is None or sha256 is None or wanted.output is None:
+            return
+        match action.act:
+            case Act.KEEP:
+                bench.emit("kept", errand, action.reason)
+            case Act.RENAME if action.source is not None:
+                files.rename(action.source, wanted.output)
+                bench.emit("renamed", errand, f"{action.source} -> {wanted.output}")
+            case Act.DOWNLOAD if files.cached(sha256) is None:
+                await collecting.download(bench, errand, known.submission.id)
+            case _ if files.cached(sha256) is None:
+                bench.troubles[errand.key] = Trouble("download", "its file is not on this machine", "apply again")
+            case _:
+                # Just downloaded, a twin's, or another version's time has come again.
+                if collecting.publish(bench, errand, sha256, wanted.output) and action.act is Act.RESTORE:
+                    bench.emit("restored", errand, wanted.output)
+
+    async def _without_job(self, errand: Errand) -> None:
+        """Collect a purchase that no job shows any more, into the cache."""
+        bench, id_ = self.bench, errand.submission
+        if id_ is None or self._actions[errand.key].act is not Act.COLLECT:
+            return
+        if bench.submission(id_).state is State.ACCEPTED:
+            with self._gates[errand.provider].occupied() as place:
+                await collecting.poll(bench, errand, id_, new=False, idle=self._idler(errand, place))
+        if bench.submission(id_).state is State.RENDERED:
+            await collecting.download(bench, errand, id_)
+
+
+def _errand_for(wanted: Wanted, index: int) -> Errand:
+    return Errand(
+        key=wanted.key,
+        id=wanted.job.id,
+        manifest=wanted.job.manifest,
+        release=wanted.job.release,
+        pack=wanted.pack,
+        operation=wanted.operation,
+        wanted=wanted,
+        origin=wanted.origin,
+        order=(-wanted.job.priority, index),
+    )
+
+
+def _errand(action: Action, index: int, packs: Mapping[str, Pack]) -> Errand | None:
+    """Return what an action asks the run to do, or None where its pack no longer knows the operation."""
+    if action.wanted is not None:
+        return _errand_for(action.wanted, index)
+    submission, pack = action.submission, packs.get(action.provider)
+    operation = pack.operations.get(action.operation) if pack is not None else None
+    if pack is None or operation is None or submission is None:
+        return None
+    return Errand(
+        key=submission.id,
+        id=action.id,
+        manifest=action.manifest,
+        release=submission.job.partition("/")[0],
+        pack=pack,
+        operation=operation,
+        wanted=None,
+        origin=submission.origin,
+        order=(0, index),
+        submission=submission.id,
+    )

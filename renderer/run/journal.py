@@ -1,0 +1,164 @@
+"""Records made durable: each goes to its manifest's lockfile and to the ledger, and counts only after both fsyncs.
+
+Records that wait at the same moment share one fsync (group commit); a lone one is written inline. Once the disk has
+refused a record nothing more is written, ever, in this process: the caller must stop submitting. The record that
+could not be written is carried by the error, so that a person gets to see it. The journal also keeps the
+:class:`~renderer.state.history.History` current; it does not know what the facts mean.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from renderer.errors import DiskError
+from renderer.project import Project
+from renderer.state import lockfile
+from renderer.state.history import History, Record
+
+
+class RecordFile(Protocol):
+    """A file that grows by whole lines; ``append`` returns when they are durable, or raises ``DiskError``."""
+
+    def append(self, lines: bytes) -> None:
+        """Write whole lines, durably."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Where a release's records go: its lockfile and its ledger."""
+
+    lockfile: RecordFile
+    ledger: RecordFile
+
+
+class Journal:
+    """Appends records, durably, and absorbs them into the history."""
+
+    def __init__(self, history: History, files: Mapping[str, Pair], *, threads: bool = True) -> None:
+        """Take the history to keep current and the open files of each release."""
+        self.history = history
+        self._files = files
+        self._threads = threads
+        self._waiting: list[tuple[str, Sequence[Record], asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._broken: DiskError | None = None
+
+    @property
+    def broken(self) -> DiskError | None:
+        """The disk's refusal, once there was one."""
+        return self._broken
+
+    async def write(self, release: str, *records: Record) -> None:
+        """Return when ``records`` are durable and absorbed. Raises :class:`DiskError`; then they are not absorbed."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((release, records, future))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._drain())
+        # A caller that is cancelled must not take the others' records with it.
+        await asyncio.shield(future)
+
+    async def drained(self) -> None:
+        """Return when nothing waits to be written."""
+        while self._writer is not None and not self._writer.done():
+            await asyncio.wait([self._writer])
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                if self._broken is not None:
+                    raise self._broken
+                lines = _by_release(batch)
+                if self._threads and len(batch) > 1:
+                    await asyncio.to_thread(self._append, lines)
+                else:
+                    self._append(lines)
+            except DiskError as error:
+                self._broken = self._broken or error
+                for release, records, future in batch:
+                    if not future.done():
+                        future.set_exception(_lost(error, release, records))
+                        # The caller may be gone; the error is kept in ``broken`` for whoever ends the run.
+                        future.exception()
+            else:
+                for _, records, future in batch:
+                    for record in records:
+                        self.history.absorb(record)
+                    if not future.done():
+                        future.set_result(None)
+
+    def _append(self, lines: Mapping[str, bytes]) -> None:
+        refused: DiskError | None = None
+        for release, data in lines.items():
+            pair = self._files[release]
+            # The ledger is the second place: it is written even where the lockfile could not be.
+            for file in (pair.lockfile, pair.ledger):
+                try:
+                    file.append(data)
+                except DiskError as error:
+                    refused = refused or error
+        if refused is not None:
+            raise refused
+
+    def close(self) -> None:
+        """Close the files."""
+        for pair in self._files.values():
+            pair.lockfile.close()
+            pair.ledger.close()
+
+
+def _by_release(batch: Sequence[tuple[str, Sequence[Record], object]]) -> dict[str, bytes]:
+    lines: dict[str, list[bytes]] = {}
+    for release, records, _ in batch:
+        lines.setdefault(release, []).extend(lockfile.encode(record) for record in records)
+    return {release: b"".join(data) for release, data in lines.items()}
+
+
+def _lost(error: DiskError, release: str, records: Sequence[Record]) -> DiskError:
+    text = "\n".join(lockfile.encode(record).decode().rstrip("\n") for record in records)
+    return DiskError(f"{error.message}\nThis could not be recorded for {release}; keep it:\n{text}", hint=error.hint)
+
+
+def replay(project: Project) -> tuple[History, dict[str, list[Record]]]:
+    """Return what every record file of the project says, and what only each release's ledger knows.
+
+    Read-only. Raises :class:`DiskError` for a damaged file.
+    """
+    history = History()
+    for path in lockfile.lockfiles(project):
+        for record in lockfile.read(path, file=_name(project, path)).records:
+            history.absorb(record)
+    committed = {id_: submission.facts for id_, submission in history.submissions.items()}
+    uploads = {key: dict(files) for key, files in history.uploads.items()}
+    approvals = {key: dict(meets) for key, meets in history.approvals.items()}
+    only_ledger: dict[str, list[Record]] = {}
+    for path in lockfile.ledgers(project):
+        for record in lockfile.read(path, file=_name(project, path)).records:
+            history.absorb(record)
+            if not _known(record, committed, uploads, approvals):
+                only_ledger.setdefault(path.stem, []).append(record)
+    return history, only_ledger
+
+
+def _known(
+    record: Record,
+    committed: Mapping[str, Mapping[str, object]],
+    uploads: Mapping[tuple[str, str, str], Mapping[str, object]],
+    approvals: Mapping[str, Mapping[str, object]],
+) -> bool:
+    if (upload := record.get("upload")) is not None:
+        key = (upload["provider"], upload["origin"], upload["sha256"])
+        return upload["file_id"] in uploads.get(key, {})
+    if (approved := record.get("approved")) is not None:
+        return approved["submission"] in approvals.get(approved["fingerprint"], {})
+    facts = committed.get(record.get("submission", ""), {})
+    return all(name in facts for name in record if name != "submission")
+
+
+def _name(project: Project, path: Path) -> str:
+    return project.relative(path)
