@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from renderer.canonical import Json
-from renderer.manifest.position import Mark, Path, nearest
+from renderer.errors import Problem, Severity
+from renderer.manifest.position import Mark, Path, nearest, spell
 
 __all__ = ["Job", "Kind", "Mark", "Path", "Ref", "Upload", "Value", "leaves", "plain"]
 
@@ -77,6 +78,12 @@ class Job:
     def locate(self, path: Path, /, *, key: bool = False) -> Mark:  # noqa: ARG002 (the shape of ``position.Locate``)
         """Return the position of ``path`` inside the job, as ``schema.validate`` asks for it."""
         return nearest(self.marks, path)
+
+    def problem(self, path: Path, code: str, message: str, *, hint: str = "", severity: Severity = "error") -> Problem:
+        """Return a problem at ``path`` inside the job."""
+        mark = nearest(self.marks, path)
+        shown = spell((f"{self.kind}s", self.id, *path))
+        return Problem(self.manifest, mark.line, mark.column, shown, code, message, hint, severity)
 
     def refs(self) -> Iterator[tuple[Path, Ref]]:
         """Yield every reference in the job's values with its path."""

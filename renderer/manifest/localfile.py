@@ -17,6 +17,7 @@ from renderer.manifest.job import Upload
 from renderer.project import PathError, Project
 
 MAX_TEXT = 10_000_000
+MAX_DATA = 100_000_000
 MAX_UPLOAD = 2_000_000_000
 _BLOCK = 1 << 20
 _AUDIO = frozenset({".mp3", ".m4a", ".wav", ".aac", ".flac", ".ogg", ".opus"})
@@ -34,14 +35,14 @@ class Files:
     _texts: dict[Path, str] = field(default_factory=dict)
     _uploads: dict[tuple[Path, int, int], Upload] = field(default_factory=dict)
 
-    def content(self, manifest: str, text: str) -> str:
+    def content(self, manifest: str, text: str, *, limit: int = MAX_TEXT) -> str:
         """Return a text file's content: its BOM dropped, CR LF read as LF, else byte for byte.
 
-        ``manifest`` is the path of the manifest that names it. Raises :class:`PathError` and :class:`FileError`.
+        ``manifest`` is the path of the manifest that names it, ``limit`` the most bytes. Raises :class:`PathError` and :class:`FileError`.
         """
         path = self.project.source(manifest, text)
         if path not in self._texts:
-            data = _read(path, MAX_TEXT).removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+            data = _read(path, limit).removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
             try:
                 self._texts[path] = data.decode()
             except UnicodeDecodeError as error:

@@ -31,6 +31,7 @@ _Error: TypeAlias = Any
 """A ``jsonschema.ValidationError``: the stubs call each of its fields possibly unset, which it never is here."""
 
 _SHOWN = 60
+_SPECIAL = frozenset({"file", "upload", "ref"})
 _KINDS: Mapping[str, str] = {
     "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
     "array": "a list", "object": "a map", "null": "null",
@@ -173,7 +174,7 @@ def _shape(error: _Error) -> str:
         return str(error.schema["title"])
     match error.validator:
         case "type":
-            return _kinds(error.validator_value)
+            return _either(_shapes(error.validator_value, error.schema))
         case "const":
             return _show(error.validator_value)
         case _:
@@ -207,6 +208,10 @@ def _findings(error: _Error) -> Iterator[_Finding]:
                 for name in names if given in instance else ():
                     if name not in instance:
                         yield _Finding(path, "required", f"{_subject(error)} with `{given}` needs `{name}`")
+        case "type":
+            shapes = _shapes(limit, error.schema)
+            hint = "put it in quotes" if "text" in shapes and isinstance(instance, int | float) else ""
+            yield _Finding(path, "type", f"{_subject(error)} must be {_either(shapes)}, not {_kind(instance)}", hint)
         case "enum":
             texts = _texts(error)
             message = f"{_subject(error)} is {_show(instance)}; it must be {_listed(limit)}"
@@ -245,7 +250,6 @@ def _otherwise(instance: Any, _limit: Any) -> str:
 
 _Sentence: TypeAlias = Callable[[Any, Any], str]
 _SENTENCES: Mapping[str, tuple[str, _Sentence]] = {
-    "type": ("type", lambda given, kinds: f"must be {_kinds(kinds)}, not {_kind(given)}"),
     "const": ("enum", lambda given, only: f"is {_show(given)}; it must be {_show(only)}"),
     "pattern": ("pattern", lambda given, pattern: f"is {_show(given)}, which does not match {pattern}"),
     "format": ("format", lambda given, name: f"is {_show(given)}, which is no {name}"),
@@ -293,8 +297,12 @@ def _subject(error: _Error) -> str:
             return "the value"
 
 
-def _kinds(kinds: str | list[str]) -> str:
-    return _either([_KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)])
+def _shapes(kinds: str | list[str], schema: Any) -> list[str]:
+    """Return the kinds of value that a schema's ``type`` allows; null goes without saying where there are others."""
+    names = [kinds] if isinstance(kinds, str) else [kind for kind in kinds if kind != "null"] or ["null"]
+    properties = schema.get("properties", {}) if isinstance(schema, Mapping) else {}
+    special = [f"{{{word}: ...}}" for word in properties] if properties and properties.keys() <= _SPECIAL else ["a map"]
+    return [shape for name in names for shape in (special if name == "object" else [_KINDS[name]])]
 
 
 def _kind(value: Any) -> str:
