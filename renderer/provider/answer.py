@@ -94,7 +94,9 @@ def read_submit(pack: Pack, operation: Operation, reply: Reply, *, sent: Request
             return _made(operation, seen, sent)
     kind = _kind(pack, seen)
     if seen.failed or seen.refusing or (kind is ErrorClass.BUSY and seen.status not in _DOUBTFUL_4XX):
-        return Refused(_fault(pack, seen, kind or ErrorClass.INPUT), seen.retry_after)
+        # Nothing was bought, so nothing has failed yet: what would be a verdict on a task is a fault of the input.
+        kind = ErrorClass.INPUT if kind in (None, ErrorClass.FAILED) else kind
+        return Refused(_fault(pack, seen, kind), seen.retry_after)
     return Unclear(seen.why, seen.retry_after)
 
 

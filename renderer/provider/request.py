@@ -8,7 +8,7 @@ credential (``run/transport`` adds them).
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
@@ -56,8 +56,7 @@ def build(job: Job, pack: Pack) -> OpenRequest:
 
     Raises :class:`InvalidError`, with places, for values that a request cannot hold or the pack's template refuses.
     """
-    problems = [_problem(job, path, "number", why) for path, value in leaves(job.values) if (why := _unfit(value))]
-    if problems:
+    if problems := [_problem(job, path, "number", why) for path, why in unfit(job)]:
         raise InvalidError(problems)
     operation = pack.operations[job.operation]
     if operation.submit is None:
@@ -78,6 +77,13 @@ def build(job: Job, pack: Pack) -> OpenRequest:
             [_problem(job, path, "unused", f"`{path[-1]}` takes no such value here") for path, _ in lost]
         )
     return request
+
+
+def unfit(job: Job) -> Iterator[tuple[Path, str]]:
+    """Yield each value that a request cannot hold exactly, with why."""
+    for path, value in leaves(job.values):
+        if why := _unfit(value):
+            yield path, why
 
 
 def substitute(request: OpenRequest, close: Close) -> Request:
