@@ -15,10 +15,11 @@ _URL = re.compile(
     r"(?P<target>[/?][^#]*)?(?:#.*)?",
     re.IGNORECASE | re.DOTALL,
 )
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
-_USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*:)?//[^/]*@", re.IGNORECASE)
+_USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*:)?//[^/?#]*@", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535
 # RFC 6052: the last four bytes of such an address are an IPv4 address that a gateway will reach.
@@ -38,15 +39,16 @@ class Address:
     @property
     def origin(self) -> str:
         """``scheme://host:port``, the port always written."""
-        return f"{self.scheme}://{self._bracketed}:{self.port}"
+        return f"{self.scheme}://{self.bracketed}:{self.port}"
 
     @property
     def authority(self) -> str:
         """Return what the ``Host`` header says: the port only where it is not the scheme's own."""
-        return self._bracketed if self.port == _PORTS[self.scheme] else f"{self._bracketed}:{self.port}"
+        return self.bracketed if self.port == _PORTS[self.scheme] else f"{self.bracketed}:{self.port}"
 
     @property
-    def _bracketed(self) -> str:
+    def bracketed(self) -> str:
+        """The host as it stands in a URL: an IPv6 address in brackets."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
@@ -62,9 +64,11 @@ def parse(url: str) -> Address:
     scheme: Literal["http", "https"] = "https" if found["scheme"].lower() == "https" else "http"
     port = int(found["port"] or _PORTS[scheme])
     try:
-        host = found["six"] or found["name"].encode("idna").decode("ascii")
-    except UnicodeError:
-        raise ValueError(f"{shown(url)!r} has a host name that cannot be used") from None
+        host = found["name"].encode("idna").decode("ascii") if found["name"] else str(IPv6Address(found["six"]))
+    except ValueError:
+        host = ""
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"{shown(url)!r} has a host name that cannot be used")
     if not 0 < port <= _MAX_PORT:
         raise ValueError(f"{shown(url)!r} has a port that does not exist")
     target = _UNSENDABLE.sub(_encoded, found["target"] or "/")

@@ -307,7 +307,12 @@ class _Sockets(httpx_aiohttp.AiohttpTransport):
         address: Address = request.extensions["address"]
         path, _, query = address.target.partition("?")
         url = yarl.URL.build(
-            scheme=address.scheme, host=address.host, port=address.port, path=path, query_string=query, encoded=True
+            scheme=address.scheme,
+            host=address.bracketed,
+            port=address.port,
+            path=path,
+            query_string=query,
+            encoded=True,
         )
         try:
             data: bytes | httpx.AsyncByteStream | None = request.content or None
