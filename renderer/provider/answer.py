@@ -34,7 +34,7 @@ from renderer.provider.outcome import (
     Ticket,
     Unclear,
 )
-from renderer.provider.pack import ErrorPlaces, ErrorRule, Listing, Operation, Pack, Phase, StateWord, Status
+from renderer.provider.pack import ErrorPlaces, ErrorRule, Listing, Operation, Pack, Phase, StateWord, Status, Submit
 from renderer.provider.reading import clean, number, phrase, read_json, retry_after, word
 from renderer.provider.wire import Reply, Request
 
@@ -83,7 +83,7 @@ def read_submit(pack: Pack, operation: Operation, reply: Reply, *, sent: Request
         raise ValueError(f"{operation.name} is not bought by a call")
     seen = _see(reply, pack.error, now)
     if operation.keyed is not None:
-        return _read_keyed(pack, operation, seen)
+        return _read_keyed(pack, operation, submit, seen)
     if seen.fine and seen.readable:
         if submit.task is not None and (task := _task(submit.task, seen.data)) is not None:
             # Also where a code beside it says failed: then the status will say so, and nothing is lost meanwhile.
@@ -91,7 +91,7 @@ def read_submit(pack: Pack, operation: Operation, reply: Reply, *, sent: Request
         if not seen.failed:
             if submit.task is not None:
                 return Unclear("the provider's answer has no task id that can be used")
-            return _made(operation, seen, sent)
+            return _made(operation, submit, seen, sent)
     kind = _kind(pack, seen)
     if seen.failed or seen.refusing or (kind is ErrorClass.BUSY and seen.status not in _DOUBTFUL_4XX):
         # Nothing was bought, so nothing has failed yet: what would be a verdict on a task is a fault of the input.
@@ -244,10 +244,8 @@ def _fault(pack: Pack, seen: _Seen, kind: ErrorClass) -> Fault:
     )
 
 
-def _read_keyed(pack: Pack, operation: Operation, seen: _Seen) -> SubmitOutcome:
+def _read_keyed(pack: Pack, operation: Operation, submit: Submit, seen: _Seen) -> SubmitOutcome:
     """Return what the answer to a call means that is also its own poll: whatever is no verdict means "call again"."""
-    submit = operation.submit
-    assert submit is not None  # noqa: S101 (its only caller has looked)
     if seen.fine:
         if (link := _link(submit.link, seen.data)) is not None:
             state = _found_word(submit.state, seen.data)
@@ -270,10 +268,8 @@ def _read_keyed(pack: Pack, operation: Operation, seen: _Seen) -> SubmitOutcome:
             return Running(seen.code or f"HTTP {seen.status}", None, kind is ErrorClass.BUSY, seen.retry_after)
 
 
-def _made(operation: Operation, seen: _Seen, sent: Request) -> Made | Unclear:
+def _made(operation: Operation, submit: Submit, seen: _Seen, sent: Request) -> Made | Unclear:
     """Return what a call produced that makes its result at once."""
-    submit = operation.submit
-    assert submit is not None  # noqa: S101 (its only caller has looked)
     request = {"path": sent.path, "query": dict(sent.query), "json": sent.json}
     echo = {name: word(place.find(request)) for name, place in submit.echo.items()}
     answered = {name: word(place.find(seen.data)) for name, place in submit.produced.items()}
