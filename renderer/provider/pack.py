@@ -6,17 +6,18 @@ seconds. Nothing here knows how a request is built or an answer is read.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from renderer.errors import UsageError
+from renderer.manifest.document import Settings
+from renderer.manifest.offer import Makes, Offer, Operations, ProviderOffer
 from renderer.manifest.template import Template
 from renderer.provider.expression import Expression
 from renderer.provider.outcome import ErrorClass
 from renderer.provider.pacing import Pacing
 
-Makes: TypeAlias = Literal["video", "audio", "value"]
 Expressions: TypeAlias = Mapping[str, Expression]
 Query: TypeAlias = Mapping[str, str]
 """Names and values of a free call's query; ``{task}`` and the like stand for values."""
@@ -246,3 +247,26 @@ class Packs(Mapping[str, Pack]):
     def operation(self, provider: str, operation: str) -> Operation:
         """Return an operation that a checked job names."""
         return self._packs[provider].operations[operation]
+
+    def offers(self) -> Operations:
+        """Return what expansion must know of each provider, its default operation first."""
+        return {name: _offer(pack) for name, pack in self._packs.items()}
+
+
+def _offer(pack: Pack) -> ProviderOffer:
+    names = sorted(pack.operations, key=lambda name: name != pack.default)
+    return ProviderOffer(
+        operations={
+            name: Offer(fields=known.fields, produces=known.produces, makes=known.makes, extension=known.extension)
+            for name, known in ((name, pack.operations[name]) for name in names)
+        },
+        uploads=pack.upload is not None or pack.embedded,
+    )
+
+
+def paced(pack: Pack, settings: Settings | None) -> Pacing:
+    """Return a pack's pacing with what a manifest says of the provider instead, upward or downward."""
+    if settings is None:
+        return pack.pacing
+    names = ("in_flight", "apart", "call", "first", "every", "timeout")
+    return replace(pack.pacing, **{name: told for name in names if (told := getattr(settings, name)) is not None})

@@ -10,12 +10,12 @@ values mean is for others.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from renderer import data
 from renderer.errors import InvalidError, Problem
+from renderer.manifest.document import seconds
 from renderer.manifest.position import Path as Place
 from renderer.manifest.schema import Schema, load_schema, validate
 from renderer.manifest.template import Template, TemplateError, compile_tree
@@ -44,8 +44,6 @@ from renderer.provider.pack import (
     Webhook,
 )
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-_UNITS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TEMPLATE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\.yaml")
 _GRACE = 60.0
 _EXTENSIONS: Mapping[str, str] = {"video": "mp4", "audio": "mp3", "value": ""}
@@ -97,13 +95,6 @@ def read_pack(folder: Path, language: Schema, *, schema: Path, shown: str) -> Pa
     return pack
 
 
-def seconds(text: str | float) -> float:
-    """Return a duration of the pack language (``9s``, ``5m``, ``0.1s`` or seconds) in seconds."""
-    if isinstance(text, str) and (match := _DURATION.fullmatch(text)) is not None:
-        return float(match[1]) * _UNITS[match[2]]
-    return float(text)
-
-
 class _Reader:
     """Turns one validated document into a pack, and collects what is wrong. Lives for one pack."""
 
@@ -122,8 +113,7 @@ class _Reader:
                 ("provider",), "name", f"the pack in the folder {self._folder.name!r} says it is {provider!r}"
             )
         embedded = tree.get("engine") == "embedded"
-        unavailable = tree.get("unavailable", "")
-        schema = {} if unavailable else self._schema(provider)
+        schema = self._schema(provider)
         error = self._error_places(tree.get("error", {}), ("error",))
         operations = {
             name: self._operation(name, provider, body, error, schema) for name, body in tree["operations"].items()
@@ -137,11 +127,11 @@ class _Reader:
             provider=provider,
             revision=tree["revision"],
             embedded=embedded,
-            unavailable=unavailable,
+            unavailable=tree.get("unavailable", ""),
             base_url=tree.get("base_url"),
             key=_key(tree["key"]) if "key" in tree else None,
             check=_check(tree["check"]) if "check" in tree else None,
-            pacing=pacing(tree.get("pacing", {}), Pacing()),
+            pacing=_pacing(tree.get("pacing", {})),
             error=error,
             errors=tuple(_rule(rule) for rule in tree.get("errors", ())),
             operations=operations,
@@ -371,16 +361,15 @@ class _Reader:
         self.problems.append(self._document.problem(at, code, message))
 
 
-def pacing(tree: Mapping[str, Any], given: Pacing) -> Pacing:
-    """Return ``given`` with what a pack's ``pacing`` (or a manifest's ``providers``) says instead."""
+def _pacing(tree: Mapping[str, Any]) -> Pacing:
     poll = tree.get("poll", {})
     told: dict[str, Any] = {"in_flight": tree["in_flight"]} if "in_flight" in tree else {}
     told |= {name: seconds(tree[name]) for name in ("apart", "call") if name in tree}
     told |= {name: seconds(poll[name]) for name in ("first", "timeout") if name in poll}
     if "every" in poll:
-        least, most = (seconds(bound) for bound in poll["every"])
-        told["every"] = (min(least, most), max(least, most))
-    return replace(given, **told)
+        least, most = sorted(seconds(bound) for bound in poll["every"])
+        told["every"] = (least, most)
+    return Pacing(**told)
 
 
 def _read(path: Path, shown: str) -> Document:
