@@ -18,6 +18,7 @@ merge at all). A file grows by about 1 KB a video; compaction folds a video's re
 
 import os
 import re
+import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -130,6 +131,8 @@ def read(path: Path, *, file: str) -> Contents:
     Raises :class:`DiskError` where it cannot be read, is damaged, is of a newer version, or is no record file.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DiskError(f"{file} is not a regular file", hint="move it aside")
         data = path.read_bytes()
     except FileNotFoundError:
         return Contents((), 0)

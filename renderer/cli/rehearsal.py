@@ -1,0 +1,118 @@
+"""``--sandbox``: the five providers on loopback, started in a process of their own for as long as a command runs.
+
+What the sandbox sold stays in the rehearsal's home, so an interrupted rehearsal goes on; so does the port it had,
+because links that it gave away name it. Real keys are never read.
+"""
+
+import contextlib
+import importlib.util
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from renderer.errors import DiskError, UsageError
+from renderer.project import Project
+
+_PATIENCE = 60.0
+_GRACE = 5.0
+_NEEDS = ("starlette", "uvicorn", "av", "PIL", "numpy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxOptions:
+    """How the sandbox of a rehearsal behaves: ``speed`` is provider seconds per second."""
+
+    speed: float = 1.0
+    seed: int = 0
+    faults: Path | None = None
+
+
+def require_sandbox() -> None:
+    """Raise :class:`UsageError` where the sandbox's extra is not installed."""
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"the sandbox needs packages that are not installed: {', '.join(missing)}",
+            hint="pip install 'renderer[sandbox]'",
+        )
+
+
+@contextlib.contextmanager
+def rehearse(project: Project, options: SandboxOptions) -> Iterator[str]:
+    """Run the sandbox of a rehearsal's ``project`` while the block runs; give its base URL.
+
+    Raises :class:`UsageError` where it cannot start, with its own words.
+    """
+    require_sandbox()
+    home = project.state / "server"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(f"{home} cannot be made: {error.strerror}", hint="check who owns it") from None
+    remembered = home / "port"
+    port = int(text) if (text := _read(remembered)).isdecimal() else 0
+    process, url = _start(home, port, options)
+    if url is None and port:
+        # Somebody else has that port now.
+        process, url = _start(home, 0, options)
+    if url is None:
+        _, said = process.communicate()
+        raise UsageError(f"the sandbox did not start: {said.strip() or 'it gave no reason'}")
+    remembered.write_text(url.rpartition(":")[2])
+    try:
+        yield url
+    finally:
+        _end(process)
+
+
+def _start(home: Path, port: int, options: SandboxOptions) -> tuple[subprocess.Popen[str], str | None]:
+    """Start the sandbox; return it with its URL, or with None where it ended instead."""
+    command = [
+        *(sys.executable, "-m", "renderer.sandbox", "--home", str(home), "--port", str(port)),
+        *("--speed", str(options.speed), "--seed", str(options.seed), "--parent", str(os.getpid())),
+        *(("--faults", str(options.faults)) if options.faults is not None else ()),
+    ]
+    process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Its own session: a Ctrl-C is for the run, which still needs it to end well.
+        start_new_session=True,
+        env={name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")},
+    )
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    end = time.monotonic() + _PATIENCE
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while time.monotonic() < end:
+            if selector.select(0.2):
+                line = process.stdout.readline()
+                return process, line.split()[1] if line.startswith("ready ") else None
+    _end(process)
+    return process, None
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
