@@ -142,12 +142,15 @@ class History:
 
     def of_fingerprint(self, fingerprint: str) -> list[Submission]:
         """Return every submission that meets a fingerprint: its own, and those that a person approved for it."""
-        ids = self._by_fingerprint.get(fingerprint, set()) | set(self.approvals.get(fingerprint, {}))
-        return [self.submissions[id_] for id_ in ids if id_ in self.submissions]
+        own = [self.submissions[id_] for id_ in self._by_fingerprint.get(fingerprint, ())]
+        approved = [self.submissions[id_] for id_ in self.approvals.get(fingerprint, ()) if id_ in self.submissions]
+        # The indexes only grow: an entry may stem from a version of a fact that another has since outranked.
+        return [s for s in own if s.fingerprint == fingerprint] + approved
 
     def of_declared(self, declared: str) -> list[Submission]:
         """Return every submission of an equal declaration, whatever pack made its request."""
-        return [self.submissions[id_] for id_ in self._by_declared.get(declared, set())]
+        found = [self.submissions[id_] for id_ in self._by_declared.get(declared, ())]
+        return [s for s in found if s.intended.get("declared") == declared]
 
     def best(self, submissions: Iterable[Submission]) -> Submission | None:
         """Return the one of ``submissions`` that counts, or None where there are none.
@@ -164,6 +167,8 @@ class History:
         while waiting:
             for id_ in self._over.get(waiting.pop(), set()) - seen:
                 successor = self.submissions[id_]
+                if successor.intended.get("over") not in seen:
+                    continue
                 if successor.state not in _OVERRULED:
                     return True
                 # A successor that came to nothing may itself have been replaced by one that did not.

@@ -94,7 +94,7 @@ def test_markers_before_the_header_are_read_too(tmp_path: Path) -> None:
 
 def test_a_newer_version_is_refused_by_its_number() -> None:
     """It names both versions and says what to do."""
-    with pytest.raises(DiskError, match="version 7.*version 1") as caught:
+    with pytest.raises(DiskError, match=r"version 7.*version 1") as caught:
         lockfile.decode(b'{"renderer-lock":7}\n', file="specs/r.lock")
     assert "newer" in caught.value.hint
 
