@@ -98,7 +98,10 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         wire = Wire(scope, receive, send)
-        body = await _read(receive, largest=self._endpoint.largest)
+        try:
+            body = await _read(receive, largest=self._endpoint.largest)
+        except _Left:
+            return
         if body is None:
             await wire.send(self._provider.error(status=413, message="the request body is too large"))
             return
@@ -163,6 +166,10 @@ def timestamp(seconds: float) -> str:
     return f"{whole}.{int(seconds * 1000) % 1000:03d}Z"
 
 
+class _Left(Exception):
+    """The other side went away while it was still speaking."""
+
+
 async def _read(receive: Receive, *, largest: int) -> bytes | None:
     """Read a whole body, or None if it is larger."""
     parts: list[bytes] = []
@@ -170,7 +177,7 @@ async def _read(receive: Receive, *, largest: int) -> bytes | None:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            break
+            raise _Left
         part: bytes = message.get("body", b"")
         size += len(part)
         if size <= largest:

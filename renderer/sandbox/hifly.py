@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from .checks import Field, decimal, is_url, one_of, problems, text, unknown
 from .desk import FRAMES, Desk, Failure
 from .gate import Endpoint
+from .hifly_library import AVATAR_MAKERS, UNTITLED, VOICE_MAKERS, Library
 from .hifly_uploads import AUDIO, PICTURE, VIDEO, Material, Uploads
 from .media import spoken_seconds
 from .tasks import Reel, Task
@@ -33,27 +34,20 @@ _MESSAGES: Mapping[int, str] = MappingProxyType({
 _COSTS: Mapping[str, int] = MappingProxyType(
     {"avatar-by-image": 20, "video-by-text": 10, "video-by-audio": 10, "audio-by-text": 2}
 )
-_AVATARS = {"avatar-by-video", "avatar-by-image"}
-_WORKS = {"video-by-text", "video-by-audio", "audio-by-text"}
+_WORKS = frozenset({"video-by-text", "video-by-audio", "audio-by-text"})
 _CLONE_SECONDS = (15.0, 30.0)
 _WORK_SECONDS = (20.0, 40.0)
 _LONGEST = 12.0
+_DEMO_SECONDS = 5.0
 _QUEUED = 0.3  # the share of its way that a task waits
 _WAITING, _WORKING, _DONE, _FAILED = 1, 2, 3, 4
 
-PUBLIC_VOICES: Mapping[str, str] = MappingProxyType(
-    {"voice_public_01": "晓月", "voice_public_02": "Oliver", "voice_public_03": "Grace"}
-)
-"""The public voices of this sandbox and their titles, stable over versions."""
-PUBLIC_AVATARS: Mapping[str, str] = MappingProxyType({"av_public_01": "主播一号", "av_public_02": "Presenter"})
-"""The public avatars of this sandbox and their titles, stable over versions."""
-
-_UNTITLED = "未命名"
 _TITLE = Field(text(most=20, empty=True))
 _TEXT = Field(text(most=10_000), required=True)
 _NAME = Field(text(), required=True)
 _SOURCE = Field(text(), nullable=True)
-_FIRST_PAGE: Mapping[str, str] = MappingProxyType({"page": "1", "size": "20", "kind": "1"})
+_OWN, _PUBLIC = "1", "2"
+_FIRST_PAGE: Mapping[str, str] = MappingProxyType({"page": "1", "size": "20", "kind": _OWN})
 _HTML = re.compile(r"</?[A-Za-z][^<>]*>")
 
 
@@ -65,6 +59,7 @@ class Hifly:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._uploads = Uploads(desk)
+        self._library = Library(desk)
         self._spent = sum(_COSTS.get(task.operation, 0) for task in desk.newest())
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -150,7 +145,7 @@ class Hifly:
         body, ignored = self._body(call, fields)
         material = self._material(call, body, "audio_url", kinds=AUDIO, megabytes=100, seconds=(5, 1800))
         self._known_avatar(body["avatar"])
-        title = body.get("title") or _UNTITLED
+        title = body.get("title") or UNTITLED
         seconds = material.seconds or 8.0
         failure = Failure(2013) if material.seconds is None else None
         return self._work(call, body=body, ignored=ignored, words=title, seconds=seconds, failure=failure)
@@ -170,14 +165,16 @@ class Hifly:
         return self._work(call, body=body, ignored=ignored, words="", seconds=seconds)
 
     async def _avatar_task(self, call: Call) -> Answer:
-        task, status, said = self._asked(call, _AVATARS)
-        return _said({**said, "avatar": task.facts["makes"] if status == _DONE else ""}, task=task.id)
+        task, status, said = self._asked(call, AVATAR_MAKERS)
+        avatar = self._library.clone_id(task.id, operation=task.operation) if status == _DONE else ""
+        return _said({**said, "avatar": avatar}, task=task.id)
 
     async def _voice_task(self, call: Call) -> Answer:
-        task, status, said = self._asked(call, {"voice"})
-        done = status == _DONE
-        link = self._desk.files.link(call, task) if done else ""
-        return _said({**said, "voice": task.facts["makes"] if done else "", "demo_url": link}, task=task.id)
+        task, status, said = self._asked(call, VOICE_MAKERS)
+        if status != _DONE:
+            return _said({**said, "voice": "", "demo_url": ""}, task=task.id)
+        voice = self._library.clone_id(task.id, operation=task.operation)
+        return _said({**said, "voice": voice, "demo_url": self._desk.files.link(call, task)}, task=task.id)
 
     async def _work_task(self, call: Call) -> Answer:
         task, status, said = self._asked(call, _WORKS)
@@ -187,26 +184,10 @@ class Hifly:
         return _said({**said, "video_Url": link, "duration": round(task.reel.duration)}, task=task.id)
 
     async def _voice_list(self, call: Call) -> Answer:
-        edits = {
-            task.facts["voice"]: task.facts
-            for task in reversed(list(self._desk.newest()))
-            if task.operation == "voice-tuning"
-        }
-        rows = [
-            {
-                "voice": voice,
-                "type": kind,
-                "title": title,
-                **{key: edits.get(voice, {}).get(key, "1.0") for key in ("rate", "volume", "pitch")},
-            }
-            for voice, kind, title in self._library(call, "voice", public=PUBLIC_VOICES, kinds=(8, 10))
-        ]
-        return _said({"code": 0, "message": "", "data": rows})
+        return self._page(call, self._library.voices(public=call.query.get("kind") == _PUBLIC))
 
     async def _avatar_list(self, call: Call) -> Answer:
-        library = self._library(call, "avatar", public=PUBLIC_AVATARS, kinds=(1, 2))
-        rows = [{"avatar": avatar, "kind": kind, "title": title} for avatar, kind, title in library]
-        return _said({"code": 0, "message": "", "data": rows})
+        return self._page(call, self._library.avatars(public=call.query.get("kind") == _PUBLIC))
 
     async def _upload_url(self, call: Call) -> Answer:
         body, ignored = self._body(call, {"file_extension": _NAME})
@@ -215,24 +196,14 @@ class Hifly:
     async def _credit(self, _: Call) -> Answer:
         return _said({"code": 0, "message": "", "left": self._left()})
 
-    def _library(
-        self, call: Call, thing: str, *, public: Mapping[str, str], kinds: tuple[int, int]
-    ) -> list[tuple[str, int, str]]:
-        """List one page of (id, type, title): finished clones (kind 1) or the public ones (kind 2)."""
+    def _page(self, call: Call, rows: list[dict[str, Any]]) -> Answer:
         asked = {**_FIRST_PAGE, **{name: call.query[name] for name in _FIRST_PAGE if name in call.query}}
-        if any(not re.fullmatch(r"[1-9]\d{0,8}", value) for value in asked.values()) or asked["kind"] not in "12":
-            raise self._refused(BAD_PARAMETER)
+        if any(not re.fullmatch(r"[1-9]\d{0,8}", value) for value in asked.values()):
+            raise self._refused(BAD_PARAMETER, "page, size and kind must be whole numbers")
+        if asked["kind"] not in {_OWN, _PUBLIC}:
+            raise self._refused(BAD_PARAMETER, "kind must be 1 or 2")
         page, size = int(asked["page"]), int(asked["size"])
-        if asked["kind"] == "2":
-            found = [(id_, kinds[1], title) for id_, title in public.items()]
-        else:
-            operations = _AVATARS if thing == "avatar" else {"voice"}
-            found = [
-                (task.facts["makes"], kinds[0], task.body.get("title") or _UNTITLED)
-                for task in self._desk.newest()
-                if task.operation in operations and self._is_made(task)
-            ]
-        return found[(page - 1) * size : page * size]
+        return _said({"code": 0, "message": "", "data": rows[(page - 1) * size : page * size]})
 
     def _body(self, call: Call, fields: Mapping[str, Field]) -> tuple[dict[str, Any], tuple[str, ...]]:
         try:
@@ -294,32 +265,21 @@ class Hifly:
         self._known_voice(body["voice"])
 
     def _known_voice(self, voice: str) -> None:
-        if voice not in PUBLIC_VOICES:
-            self._known_clone(voice, {"voice"})
+        if not self._library.has_voice(voice):
+            raise self._refused(NOT_FOUND, f"{voice} not found")
 
     def _known_avatar(self, avatar: str) -> None:
-        if avatar not in PUBLIC_AVATARS:
-            self._known_clone(avatar, _AVATARS)
-
-    def _known_clone(self, made: str, operations: set[str]) -> None:
-        task = self._desk.find(made.partition("_")[2])
-        if task is None or task.operation not in operations or task.facts["makes"] != made or not self._is_made(task):
-            raise self._refused(NOT_FOUND, f"{made} not found")
-
-    def _is_made(self, task: Task) -> bool:
-        return self._desk.tasks.progress(task) >= 1 and self._desk.failure(task) is None
+        if not self._library.has_avatar(avatar):
+            raise self._refused(NOT_FOUND, f"{avatar} not found")
 
     def _clone(self, call: Call, *, body: Any, ignored: tuple[str, ...], material: Material, failure: int) -> Answer:
         self._afford(call.operation)
-        number = _task_number()
-        is_voice = call.operation == "voice"
         task = self._desk.order(
             call,
-            task=number,
+            task=_task_number(),
             body=body,
             seconds=_CLONE_SECONDS,
-            reel=(lambda _: Reel("audio", "", 5.0)) if is_voice else None,
-            facts={"makes": f"{'voice' if is_voice else 'av'}_{number}"},
+            reel=(lambda _: Reel("audio", "", _DEMO_SECONDS)) if call.operation in VOICE_MAKERS else None,
         )
         if material.seconds is None:
             self._desk.fail(task, Failure(failure))
@@ -372,7 +332,7 @@ class Hifly:
         self._spent += _COSTS.get(task.operation, 0)
         return _said({"code": 0, "message": "", "task_id": task.id}, task=task.id, ignored=ignored)
 
-    def _asked(self, call: Call, operations: set[str]) -> tuple[Task, int, dict[str, Any]]:
+    def _asked(self, call: Call, operations: frozenset[str]) -> tuple[Task, int, dict[str, Any]]:
         number = call.query.get("task_id")
         if not number:
             raise self._refused(BAD_PARAMETER, "task_id is required")

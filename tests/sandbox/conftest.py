@@ -83,9 +83,7 @@ class Sandbox:
 Start = Callable[..., Sandbox]
 
 
-def _started(
-    home: Path, *, faults: Any = None, speed: float = FAST, seed: int = 0, port: int = 0
-) -> Sandbox:
+def _started(home: Path, *, faults: Any = None, speed: float = FAST, seed: int = 0, port: int = 0) -> Sandbox:
     file = None
     if faults is not None:
         file = home.parent / f"{home.name}-faults.yaml"

@@ -33,9 +33,7 @@ def finished(sandbox, kind, task):
 
 def uploaded(sandbox, extension, content):
     offer = sandbox.api("hifly").post(f"{BASE}/tool/create_upload_url", json={"file_extension": extension}).json()
-    answer = sandbox.api().put(
-        offer["upload_url"], content=content, headers={"Content-Type": offer["content_type"]}
-    )
+    answer = sandbox.api().put(offer["upload_url"], content=content, headers={"Content-Type": offer["content_type"]})
     assert answer.status_code == 200, answer.text
     return offer["file_id"]
 
@@ -131,7 +129,11 @@ def test_clones_work_once_they_are_done(sandbox, hifly):
     """An uploaded video becomes an avatar and an uploaded sound a voice, and both can then be used."""
     film = render_video(text="x", width=64, height=64, duration=1, seed=1)
     avatar_task = post(hifly, "avatar/create_by_video", {"file_id": uploaded(sandbox, "mp4", film), "title": "A"})
-    speech = {"title": "Narrator", "voice_type": 8, "file_id": uploaded(sandbox, "wav", render_audio(duration=6, seed=1, form="wav"))}
+    speech = {
+        "title": "Narrator",
+        "voice_type": 8,
+        "file_id": uploaded(sandbox, "wav", render_audio(duration=6, seed=1, form="wav")),
+    }
     voice_task = post(hifly, "voice/create", speech)
     avatar = finished(sandbox, "avatar", avatar_task["task_id"])["avatar"]
     voice = finished(sandbox, "voice", voice_task["task_id"])
@@ -172,7 +174,9 @@ def test_an_upload_offer_without_its_upload_is_nothing(hifly):
     assert post(hifly, "avatar/create_by_video", {"file_id": offer["file_id"]})["code"] == 14
 
 
-@pytest.mark.parametrize("spoil", [lambda url: url.replace("%2F", "/", 1), lambda url: url.replace("%3D", "="), lambda url: url + "&x=1"])
+@pytest.mark.parametrize(
+    "spoil", [lambda url: url.replace("%2F", "/", 1), lambda url: url.replace("%3D", "="), lambda url: url + "&x=1"]
+)
 def test_an_upload_address_is_good_only_byte_for_byte(sandbox, hifly, spoil):
     """An escape undone or a query added breaks the signature: 403, in XML."""
     offer = post(hifly, "tool/create_upload_url", {"file_extension": "mp4"})
