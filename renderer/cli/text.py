@@ -1,0 +1,34 @@
+"""Text from elsewhere, made harmless for a terminal.
+
+A provider's message, a title or a file name may hold terminal escapes, or characters that hide and reorder what
+stands around them. What goes to a terminal goes through :func:`inert` first. This module knows no terminal.
+"""
+
+import re
+
+# Controls but tab and newline, and what reorders or hides text; half characters cannot be encoded at all.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def inert(text: str) -> str:
+    """Return text that a terminal only shows: each character that would act on it is replaced (U+FFFD)."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def one_line(text: str) -> str:
+    """Return inert text on one line."""
+    return inert(" ".join(text.split()))
+
+
+def count(number: int, thing: str) -> str:
+    """Return ``1 job``, ``2 jobs``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def size(number: float) -> str:
+    """Return a number of bytes for people: ``1.5 MB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000:  # noqa: PLR2004 - SI, as disks are sold
+            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
