@@ -16,8 +16,9 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from renderer.run.bench import Fetched
 from renderer.run.disk import DiskFull, disk_errors, write_whole
@@ -190,7 +191,7 @@ async def _receive(
             write_whole(tag, etag.encode("latin-1"))
     size, buffer, flushed = span.begin, bytearray(), pace.count(0)
     with disk_errors(part):
-        file = part.open("ab")
+        file = part.open("ab", buffering=0)
     try:
         try:
             # Writing 1 MiB inline is quicker than handing each chunk to a thread.
@@ -233,12 +234,13 @@ async def _verified(part: Path, tag: Path, sha256: str, makes: str) -> Fetched:
     return Fetched(part, sha256, media.bytes, media.duration)
 
 
-def _write(file: BinaryIO, buffer: bytearray, digest: "hashlib._Hash", part: Path) -> None:
-    with disk_errors(part):
-        file.write(buffer)
-        file.flush()
-    digest.update(buffer)
-    buffer.clear()
+def _write(file: FileIO, buffer: bytearray, digest: "hashlib._Hash", part: Path) -> None:
+    """Write the whole buffer and clear it, also of what a full disk took before it refused the rest."""
+    while buffer:
+        with disk_errors(part):
+            written = file.write(buffer)
+        digest.update(memoryview(buffer)[:written])
+        del buffer[:written]
 
 
 def _hash_into(digest: "hashlib._Hash", part: Path) -> None:

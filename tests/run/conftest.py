@@ -133,3 +133,25 @@ def certificate() -> ssl.SSLContext:
 def authority() -> ssl.SSLContext:
     """Give a client's context that trusts that certificate."""
     return ssl.create_default_context(cafile=str(Path(__file__).with_name("localhost.pem")))
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    """Return one MP4 box."""
+    return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+
+def movie(size: int = 1000, *, seconds: float = 5.0, front: bool = True) -> bytes:
+    """Return an MP4 of 320x240 whose ``mdat`` has ``size`` bytes, its index in front or at the end."""
+    ticks = int(seconds * 1000)
+    mvhd = box(b"mvhd", bytes(12) + (1000).to_bytes(4, "big") + ticks.to_bytes(4, "big") + bytes(80))
+    tkhd = box(b"tkhd", bytes(76) + (320 << 16).to_bytes(4, "big") + (240 << 16).to_bytes(4, "big"))
+    moov = box(b"moov", mvhd + box(b"trak", tkhd))
+    mdat = box(b"mdat", (bytes(range(251)) * (size // 251 + 1))[:size])
+    ftyp = box(b"ftyp", b"isom" + bytes(4) + b"isommp42")
+    return ftyp + (moov + mdat if front else mdat + moov)
+
+
+@pytest.fixture
+def mp4() -> Callable[..., bytes]:
+    """Give ``movie``."""
+    return movie
