@@ -38,7 +38,8 @@ class Files:
     def content(self, manifest: str, text: str, *, limit: int = MAX_TEXT) -> str:
         """Return a text file's content: its BOM dropped, CR LF read as LF, else byte for byte.
 
-        ``manifest`` is the path of the manifest that names it, ``limit`` the most bytes. Raises :class:`PathError` and :class:`FileError`.
+        ``manifest`` is the path of the manifest that names it, ``limit`` the most bytes. Raises :class:`PathError`
+        and :class:`FileError`.
         """
         path = self.project.source(manifest, text)
         if path not in self._texts:

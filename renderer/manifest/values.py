@@ -1,0 +1,157 @@
+"""Declared values -> what a job holds: templates worked out, files read, references named, everything sendable.
+
+``{file: ...}``, ``{upload: ...}`` and ``{ref: ...}`` count only where they were written in the manifest; a map that
+comes out of data is data. What was read from a file is never looked at again. Knows neither levels nor providers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from renderer.manifest.job import Ref, Upload
+from renderer.manifest.levels import is_special
+from renderer.manifest.localfile import FileError, Files
+from renderer.manifest.position import Path
+from renderer.manifest.template import Template, TemplateError, compile_tree
+from renderer.project import PathError
+
+_MAX_EXACT = 2**53 - 1
+_PLACED = frozenset({("draft",)})
+"""Fields whose ``{file: ...}`` is the file itself and its place: paths inside a draft are relative to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one value: its path in the declared tree, a code word, a sentence and what to do."""
+
+    path: Path
+    code: str
+    message: str
+    hint: str = ""
+
+
+class ValueFaults(Exception):
+    """Values cannot be made; ``faults`` holds all of them."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(fault.message for fault in faults))
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A declared tree, compiled, with the places of its files, uploads and references."""
+
+    template: Template
+    _special: tuple[tuple[Path, str], ...] = field(repr=False)
+
+    def make(self, context: Mapping[str, Any], files: Files, manifest: str) -> Any:
+        """Return the values for one context; ``manifest`` is the file that paths are relative to.
+
+        Null is dropped from maps. Raises :class:`ValueFaults`.
+        """
+        try:
+            rendered = self.template.render(context)
+        except TemplateError as error:
+            raise ValueFaults([Fault(found.path, "template", found.message) for found in error.findings]) from None
+        faults: list[Fault] = []
+        for path, word in self._special:
+            try:
+                made = _special(word, _at(rendered, path)[word], files, manifest, placed=path in _PLACED)
+            except (PathError, FileError) as error:
+                hint = "run `renderer init` where the project begins" if "leads out" in str(error) else ""
+                faults.append(Fault((*path, word), "file", str(error), hint))
+                continue
+            except _NotAReference as error:
+                faults.append(Fault((*path, word), "reference", str(error)))
+                continue
+            rendered = _put(rendered, path, made)
+        values = _clean(rendered, (), faults)
+        if faults:
+            raise ValueFaults(faults)
+        return values
+
+
+def prepare(tree: Any) -> Recipe:
+    """Return a declared tree ready to be made. Raises :class:`ValueFaults` where a string is no template."""
+    try:
+        template = compile_tree(tree, omit=False)
+    except TemplateError as error:
+        raise ValueFaults([Fault(found.path, "template", found.message) for found in error.findings]) from None
+    found: list[tuple[Path, str]] = []
+    _find(tree, (), found)
+    return Recipe(template, tuple(found))
+
+
+class _NotAReference(ValueError):
+    """A reference is not ``job.field``."""
+
+
+def _find(tree: Any, path: Path, found: list[tuple[Path, str]]) -> None:
+    if is_special(tree):
+        found.append((path, next(iter(tree))))
+    elif isinstance(tree, Mapping):
+        for key, child in tree.items():
+            _find(child, (*path, key), found)
+    elif isinstance(tree, list):
+        for index, child in enumerate(tree):
+            _find(child, (*path, index), found)
+
+
+def _special(word: str, given: Any, files: Files, manifest: str, *, placed: bool) -> Any:
+    if not isinstance(given, str) or not given:
+        raise FileError(f"`{word}` must be text, not {type(given).__name__}")
+    match word:
+        case "file" if placed:
+            upload = files.upload(manifest, given)
+            return {"path": upload.path, "file": upload}
+        case "file":
+            return files.content(manifest, given)
+        case "upload":
+            return files.upload(manifest, given)
+        case _:
+            job, dot, name = given.rpartition(".")
+            if not dot or not job or not name:
+                raise _NotAReference(f"the reference {given!r} must be `job.field`")
+            return Ref(job, name)
+
+
+def _at(tree: Any, path: Path) -> Any:
+    for step in path:
+        tree = tree[step]
+    return tree
+
+
+def _put(tree: Any, path: Path, value: Any) -> Any:
+    """Return ``tree`` with another value at ``path``; what is shared with other trees is left as it is."""
+    if not path:
+        return value
+    step, *rest = path
+    copy = tree.copy()
+    copy[step] = _put(tree[step], tuple(rest), value)
+    return copy
+
+
+def _clean(value: Any, path: Path, faults: list[Fault]) -> Any:
+    """Return ``value`` without nulls in maps; what no request can hold exactly is a fault."""
+    match value:
+        case str():
+            if not value.isascii():
+                try:
+                    value.encode()
+                except UnicodeEncodeError:
+                    faults.append(Fault(path, "character", "a lone surrogate is not a character"))
+        case bool() | Upload() | Ref():
+            pass
+        case int() if abs(value) > _MAX_EXACT:
+            message = f"the number {value} is too large to be kept exactly"
+            faults.append(Fault(path, "number", message, "make it text if it is an id"))
+        case float() if value != value or abs(value) == float("inf"):  # noqa: PLR0124 (NaN)
+            faults.append(Fault(path, "number", f"{value} is not a number that a request can hold"))
+        case list():
+            if any(entry is None for entry in value):
+                faults.append(Fault(path, "null", "a list cannot hold null"))
+            return [_clean(entry, (*path, index), faults) for index, entry in enumerate(value)]
+        case Mapping():
+            return {key: _clean(child, (*path, key), faults) for key, child in value.items() if child is not None}
+    return value
