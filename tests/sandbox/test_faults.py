@@ -4,6 +4,7 @@ import gzip
 import json
 import time
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -13,11 +14,11 @@ BODY = {"fliz_video_create_input": {"name": "A", "description": "B", "format": "
 SPEECH = {"voice": "voice_public_01", "avatar": "av_public_01", "text": "你好"}
 
 
-def create(sandbox):
+def create(sandbox: Any) -> httpx.Response:
     return sandbox.api("fliz").post(CREATE, json=BODY)
 
 
-def raw(sandbox, url, **headers):
+def raw(sandbox: Any, url: str, **headers: str) -> tuple[httpx.Response, bytes]:
     """Fetch without decoding and without following anything."""
     with sandbox.api().stream("GET", url, headers=headers) as answer:
         return answer, b"".join(answer.iter_raw())
@@ -25,7 +26,7 @@ def raw(sandbox, url, **headers):
 
 @pytest.mark.parametrize("kind", ["drop", "reset"])
 @pytest.mark.parametrize(("when", "bought"), [("before", 0), ("after", 1)])
-def test_28_a_connection_ends_before_or_after_acceptance(start, kind, when, bought):
+def test_28_a_connection_ends_before_or_after_acceptance(start: Any, kind: str, when: str, bought: int) -> None:
     """A dropped or reset submit leaves no answer, and a purchase exactly if it was accepted."""
     sandbox = start(faults=[{"fault": kind, "operation": "video", "when": when}])
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)) as caught:
@@ -34,7 +35,7 @@ def test_28_a_connection_ends_before_or_after_acceptance(start, kind, when, boug
     assert len(sandbox.purchases()) == bought
 
 
-def test_29_an_answer_can_be_anything(start):
+def test_29_an_answer_can_be_anything(start: Any) -> None:
     """HTML, nothing, a business error, 201 and 202 can stand in for the answer, accepted or not."""
     sandbox = start(
         faults=[
@@ -55,7 +56,7 @@ def test_29_an_answer_can_be_anything(start):
     assert len(sandbox.purchases()) == 2
 
 
-def test_29_a_numeric_id_loses_its_end_in_a_double(start):
+def test_29_a_numeric_id_loses_its_end_in_a_double(start: Any) -> None:
     """The id is a JSON number over 2^53, by which the task is found if no digit was lost."""
     sandbox = start(faults=[{"fault": "numeric-id", "operation": "video-by-text"}])
     answer = sandbox.api("hifly").post("/api/v2/hifly/video/create_by_tts", json=SPEECH)
@@ -66,7 +67,7 @@ def test_29_a_numeric_id_loses_its_end_in_a_double(start):
     assert sandbox.api("hifly").get("/api/v2/hifly/video/task", **ask).json()["code"] == 0
 
 
-def test_30_a_busy_answer_has_the_retry_after_that_was_asked(start):
+def test_30_a_busy_answer_has_the_retry_after_that_was_asked(start: Any) -> None:
     """Retry-After comes as seconds, far off, negative, as a date, or not at all; nothing is bought."""
     values = [2, 86_400, -3, {"date": 30}, None]
     rules = [
@@ -84,7 +85,7 @@ def test_30_a_busy_answer_has_the_retry_after_that_was_asked(start):
 
 
 @pytest.mark.parametrize("status", [302, 303, 307, 308])
-def test_31_a_submit_can_be_redirected(start, status):
+def test_31_a_submit_can_be_redirected(start: Any, status: int) -> None:
     """Any redirect to any URL, with nothing bought here."""
     sandbox = start(faults=[{"fault": "redirect", "to": "http://192.0.2.1/x", "status": status}])
     answer = create(sandbox)
@@ -92,14 +93,14 @@ def test_31_a_submit_can_be_redirected(start, status):
     assert sandbox.purchases() == []
 
 
-def test_31_a_link_can_point_anywhere(start):
+def test_31_a_link_can_point_anywhere(start: Any) -> None:
     """The result's link in the status is another URL, wherever it stands in the answer."""
     to = "http://169.254.169.254/latest"
     sandbox = start(faults=[{"fault": "link", "operation": "status", "to": to}])
     assert sandbox.fliz_link() == to
 
 
-def test_32_a_link_can_be_handed_out_expired(start):
+def test_32_a_link_can_be_handed_out_expired(start: Any) -> None:
     """The first link is a 403 that says so; asking the status again brings a good one."""
     sandbox = start(faults=[{"fault": "link", "operation": "status", "expired": True, "nth": 2}], speed=1e6)
     video = sandbox.fliz_video()
@@ -114,7 +115,7 @@ def test_32_a_link_can_be_handed_out_expired(start):
     ("kind", "begins"),
     [("html", b"<!doctype"), ("xml", b"<?xml"), ("json", b"{"), ("empty", b""), ("png", b"\x89PNG")],
 )
-def test_33_another_file_comes_as_a_video(start, kind, begins):
+def test_33_another_file_comes_as_a_video(start: Any, kind: str, begins: bytes) -> None:
     """A page, an error, nothing or a picture has status 200 and the video's media type."""
     sandbox = start(faults=[{"fault": "swap", "operation": "file", "with": kind}])
     answer = sandbox.api().get(sandbox.fliz_link())
@@ -125,10 +126,12 @@ def test_33_another_file_comes_as_a_video(start, kind, begins):
 
 @pytest.mark.parametrize("layout", ["faststart", "plain"])
 @pytest.mark.parametrize("length", ["right", "wrong", "none"])
-def test_34_a_file_breaks_off(start, layout, length):
+def test_34_a_file_breaks_off(start: Any, layout: str, length: str) -> None:
     """Half of a file arrives, with its true length, with a length that hides it, or with none."""
     sandbox = start(
-        faults=[{"fault": "truncate", "operation": "file", "length": length, "layout": layout, "method": "GET", "nth": 1}]
+        faults=[
+            {"fault": "truncate", "operation": "file", "length": length, "layout": layout, "method": "GET", "nth": 1}
+        ]
     )
     link = sandbox.fliz_link()
     if length == "right":
@@ -142,14 +145,14 @@ def test_34_a_file_breaks_off(start, layout, length):
     assert (b"moov" in content) == (layout == "faststart")
 
 
-def test_34_a_plain_file_has_its_index_at_the_end(start):
+def test_34_a_plain_file_has_its_index_at_the_end(start: Any) -> None:
     """A whole MP4 without faststart is served where asked for."""
     sandbox = start(faults=[{"fault": "swap", "operation": "file", "with": "plain"}])
     content = sandbox.api().get(sandbox.fliz_link()).content
     assert content.index(b"mdat") < content.index(b"moov")
 
 
-def test_35_a_body_is_as_huge_as_asked(start):
+def test_35_a_body_is_as_huge_as_asked(start: Any) -> None:
     """A file goes on with zeros to exactly the announced length."""
     size = 3 * 1024 * 1024 + 5
     sandbox = start(faults=[{"fault": "huge", "operation": "file", "bytes": size}])
@@ -158,7 +161,7 @@ def test_35_a_body_is_as_huge_as_asked(start):
     assert content.endswith(bytes(1024))
 
 
-def test_35_a_huge_body_ends_when_its_reader_leaves(start):
+def test_35_a_huge_body_ends_when_its_reader_leaves(start: Any) -> None:
     """Ten gigabytes are announced, but a reader that leaves stops them, and others are still served."""
     sandbox = start(faults=[{"fault": "huge", "operation": "file"}])
     with sandbox.api().stream("GET", sandbox.fliz_link()) as answer:
@@ -166,7 +169,7 @@ def test_35_a_huge_body_ends_when_its_reader_leaves(start):
     assert sandbox.api().get("/").status_code == 200
 
 
-def test_35_a_gzip_bomb_unpacks_to_what_was_asked(start):
+def test_35_a_gzip_bomb_unpacks_to_what_was_asked(start: Any) -> None:
     """The body is small, says that it is gzip though nobody accepts that, and unpacks to much more."""
     sandbox = start(faults=[{"fault": "bomb", "operation": "file", "bytes": 8 * 1024 * 1024}])
     answer, content = raw(sandbox, sandbox.fliz_link(), **{"Accept-Encoding": "identity"})
@@ -175,7 +178,7 @@ def test_35_a_gzip_bomb_unpacks_to_what_was_asked(start):
     assert len(gzip.decompress(content)) == 8 * 1024 * 1024
 
 
-def test_35_a_body_trickles(start):
+def test_35_a_body_trickles(start: Any) -> None:
     """Bytes come one by one under the full length; a reader can leave at any time."""
     sandbox = start(faults=[{"fault": "drip", "operation": "file", "rate": 20}])
     with sandbox.api().stream("GET", sandbox.fliz_link()) as answer:
@@ -185,9 +188,10 @@ def test_35_a_body_trickles(start):
 
 
 @pytest.mark.parametrize(
-    ("how", "status", "right"), [("ignored", 200, False), ("wrong", 206, False), ("refused", 416, False), ("changed", 206, True)]
+    ("how", "status", "right"),
+    [("ignored", 200, False), ("wrong", 206, False), ("refused", 416, False), ("changed", 206, True)],
 )
-def test_36_ranges_are_answered_badly(start, how, status, right):
+def test_36_ranges_are_answered_badly(start: Any, how: str, status: int, right: bool) -> None:
     """A Range is ignored, answered with another Content-Range, refused, or under an ETag that never stays."""
     sandbox = start(faults=[{"fault": "range", "operation": "file", "how": how}])
     link = sandbox.fliz_link()
@@ -200,7 +204,7 @@ def test_36_ranges_are_answered_badly(start, how, status, right):
     assert tagged.status_code == (200 if how == "changed" else status)
 
 
-def test_37_a_status_never_ends_goes_backwards_and_is_new(start):
+def test_37_a_status_never_ends_goes_backwards_and_is_new(start: Any) -> None:
     """A task stands still, goes back, or has a word that nobody knows."""
     sandbox = start(
         faults=[
@@ -214,7 +218,7 @@ def test_37_a_status_never_ends_goes_backwards_and_is_new(start):
     assert steps == ["video_rendering", "video_rendering", "pending", "polishing"]
 
 
-def test_38_a_task_is_forgotten_in_each_apis_own_way(start):
+def test_38_a_task_is_forgotten_in_each_apis_own_way(start: Any) -> None:
     """404, code 14, task_not_exist, or null where the test says so."""
     sandbox = start(
         faults=[
@@ -235,13 +239,13 @@ def test_38_a_task_is_forgotten_in_each_apis_own_way(start):
 
 
 @pytest.mark.parametrize("step", ["user_action", "block", "failed_unrecoverable"])
-def test_39_fliz_can_be_at_any_step(start, step):
+def test_39_fliz_can_be_at_any_step(start: Any, step: str) -> None:
     """A step of the documents, or one that they do not have, can be put on a video."""
     sandbox = start(faults=[{"fault": "edit", "operation": "status", "merge": {"fliz_video_by_pk": {"step": step}}}])
     assert sandbox.fliz_status(sandbox.fliz_video())["step"] == step
 
 
-def test_40_hifly_can_answer_every_code(start):
+def test_40_hifly_can_answer_every_code(start: Any) -> None:
     """Each documented code comes in a 200 with a message, and nothing is bought."""
     codes = [11, 14, 1001, 1002, 1005, 1006, 1009, 1011, 1013, 1015, 2011, 2012, 2013, 2014, 2015, 2016]
     sandbox = start(faults=[{"fault": "error", "code": code, "nth": nth} for nth, code in enumerate(codes, start=1)])
@@ -251,14 +255,14 @@ def test_40_hifly_can_answer_every_code(start):
     assert sandbox.purchases() == []
 
 
-def test_40_a_bad_token_is_a_401_also_as_a_fault(start):
+def test_40_a_bad_token_is_a_401_also_as_a_fault(start: Any) -> None:
     """2003 keeps its HTTP status."""
     sandbox = start(faults=[{"fault": "error", "provider": "hifly", "code": 2003}])
     assert sandbox.api("hifly").get("/api/v2/hifly/account/credit").status_code == 401
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 502, 503, 504])
-def test_41_gen_video_can_answer_every_status(start, status):
+def test_41_gen_video_can_answer_every_status(start: Any, status: int) -> None:
     """Each documented error, and a gateway's, with a detail; calling again buys the video once."""
     sandbox = start(faults=[{"fault": "error", "provider": "gen_video", "status": status, "nth": 1}])
     body = {"draft_url": "https://example.com/?draft_id=1"}
@@ -269,7 +273,7 @@ def test_41_gen_video_can_answer_every_status(start, status):
     assert len(sandbox.purchases()) == 1
 
 
-def test_41_gen_video_can_be_too_late(start):
+def test_41_gen_video_can_be_too_late(start: Any) -> None:
     """A call that is delayed for longer than its caller waits has still begun the render; another joins it."""
     sandbox = start(faults=[{"fault": "delay", "seconds": 0.5, "when": "after", "nth": 1}])
     body = {"draft_url": "https://example.com/?draft_id=1"}
@@ -279,7 +283,7 @@ def test_41_gen_video_can_be_too_late(start):
     assert len(sandbox.purchases()) == 1
 
 
-def test_a_fault_is_named_in_the_log(start):
+def test_a_fault_is_named_in_the_log(start: Any) -> None:
     """The request log shows which requests suffered what, and no status where there was no answer."""
     sandbox = start(faults=[{"fault": "drop", "operation": "video"}])
     with pytest.raises(httpx.RemoteProtocolError):

@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -13,11 +15,11 @@ UUID4 = r"[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}"
 IMAGES = ["https://example.com/1.png", "https://example.com/2.png", "https://example.com/3.png"]
 
 
-def wrapped(**fields):
+def wrapped(**fields: Any) -> dict[str, Any]:
     return {"fliz_video_create_input": {**GOOD, **fields}}
 
 
-def test_a_video_goes_through_its_steps_to_a_playable_link(sandbox):
+def test_a_video_goes_through_its_steps_to_a_playable_link(sandbox: Any) -> None:
     """A created video has a UUID and ends complete, with a URL and the title that was its name."""
     video = sandbox.fliz_video()
     assert re.fullmatch(UUID4, video)
@@ -26,7 +28,7 @@ def test_a_video_goes_through_its_steps_to_a_playable_link(sandbox):
     assert sandbox.api().get(done["url"]).headers["content-type"] == "video/mp4"
 
 
-def test_steps_follow_the_documented_order(start):
+def test_steps_follow_the_documented_order(start: Any) -> None:
     """On its way a video shows the documents' steps in their order, and a URL only at the end."""
     order = [
         "pending",
@@ -75,7 +77,7 @@ def test_steps_follow_the_documented_order(start):
     ],
     ids=str,
 )
-def test_a_field_that_the_documents_do_not_allow_is_refused(sandbox, fields):
+def test_a_field_that_the_documents_do_not_allow_is_refused(sandbox: Any, fields: dict[str, Any]) -> None:
     """A wrong enum, type, range, id or an unknown field is a 400, and nothing is bought."""
     before = len(sandbox.purchases("fliz"))
     answer = sandbox.api("fliz").post(CREATE, json=wrapped(**fields))
@@ -85,7 +87,7 @@ def test_a_field_that_the_documents_do_not_allow_is_refused(sandbox, fields):
 
 
 @pytest.mark.parametrize("field", GOOD)
-def test_a_required_field_is_required(sandbox, field):
+def test_a_required_field_is_required(sandbox: Any, field: str) -> None:
     """Each of the four required fields is missed by name."""
     body = {"fliz_video_create_input": {key: value for key, value in GOOD.items() if key != field}}
     answer = sandbox.api("fliz").post(CREATE, json=body)
@@ -96,18 +98,18 @@ def test_a_required_field_is_required(sandbox, field):
 @pytest.mark.parametrize(
     "body", [GOOD, [], {"fliz_video_create_input": GOOD, "more": 1}, {"fliz_video_create_input": []}]
 )
-def test_the_body_must_be_wrapped(sandbox, body):
+def test_the_body_must_be_wrapped(sandbox: Any, body: Any) -> None:
     """Only an object with the one documented key is a create request."""
     assert sandbox.api("fliz").post(CREATE, json=body).status_code == 400
 
 
-def test_a_body_that_does_not_say_it_is_json_is_refused(sandbox):
+def test_a_body_that_does_not_say_it_is_json_is_refused(sandbox: Any) -> None:
     """The Content-Type must be application/json."""
     answer = sandbox.api("fliz").post(CREATE, content=json.dumps(wrapped()))
     assert answer.status_code == 400
 
 
-def test_every_documented_field_is_accepted(sandbox):
+def test_every_documented_field_is_accepted(sandbox: Any) -> None:
     """A request with all optional fields of the documents goes through."""
     voice = sandbox.api("fliz").get("/api/rest/voices").json()["fliz_list_voices"]["voices"][0]["id"]
     music = sandbox.api("fliz").get("/api/rest/musics").json()["fliz_list_musics"]["musics"][0]["id"]
@@ -122,12 +124,12 @@ def test_every_documented_field_is_accepted(sandbox):
 
 
 @pytest.mark.parametrize("token", [None, "", "invalid"])
-def test_a_request_without_a_valid_token_is_refused(sandbox, token):
+def test_a_request_without_a_valid_token_is_refused(sandbox: Any, token: str | None) -> None:
     """No token, an empty one and the literal `invalid` are a 401."""
     assert sandbox.api("fliz", token=token).get("/api/rest/voices").status_code == 401
 
 
-def test_an_unknown_video_is_not_found(sandbox):
+def test_an_unknown_video_is_not_found(sandbox: Any) -> None:
     """Status, translate and duplicate answer 404 for an id that was never given out."""
     api, path = sandbox.api("fliz"), "/api/rest/videos/00000000-0000-4000-8000-000000000000"
     assert api.get(path).status_code == 404
@@ -135,8 +137,8 @@ def test_an_unknown_video_is_not_found(sandbox):
     assert api.post(f"{path}/duplicate").status_code == 404
 
 
-def test_the_list_is_newest_first_and_pages(start):
-    """limit and offset page through the videos from the newest on."""
+def test_the_list_is_newest_first_and_pages(start: Any) -> None:
+    """The list pages by limit and offset, from the newest video on."""
     sandbox = start()
     videos = [sandbox.fliz_video(name=f"Video {number}") for number in range(3)]
     api = sandbox.api("fliz")
@@ -146,8 +148,8 @@ def test_the_list_is_newest_first_and_pages(start):
     assert api.get("/api/rest/videos", params={"limit": "x"}).status_code == 400
 
 
-def test_a_translation_is_a_purchase_of_its_own(start):
-    """translate takes its settings from the query and makes a new video in the new language."""
+def test_a_translation_is_a_purchase_of_its_own(start: Any) -> None:
+    """Translate takes its settings from the query and makes a new video in the new language."""
     sandbox = start()
     source = sandbox.fliz_video()
     answer = sandbox.api("fliz").post(f"/api/rest/videos/{source}/translate", params={"new_lang": "fr"})
@@ -159,14 +161,14 @@ def test_a_translation_is_a_purchase_of_its_own(start):
 @pytest.mark.parametrize(
     "query", [{}, {"new_lang": "french"}, {"new_lang": "fr", "voice": "x"}, {"new_lang": "fr", "is_automatic": "no"}]
 )
-def test_a_translation_with_a_wrong_query_is_refused(sandbox, query):
+def test_a_translation_with_a_wrong_query_is_refused(sandbox: Any, query: dict[str, str]) -> None:
     """A missing or malformed language and an unknown parameter are a 400."""
     source = sandbox.fliz_video()
     assert sandbox.api("fliz").post(f"/api/rest/videos/{source}/translate", params=query).status_code == 400
 
 
-def test_a_duplicate_is_a_new_video_of_the_same_kind(sandbox):
-    """duplicate makes another video with the same title and format."""
+def test_a_duplicate_is_a_new_video_of_the_same_kind(sandbox: Any) -> None:
+    """Duplicate makes another video with the same title and format."""
     source = sandbox.fliz_video(format="square")
     answer = sandbox.api("fliz").post(f"/api/rest/videos/{source}/duplicate")
     new = answer.json()["fliz_video_duplicate"]["new_video_id"]
@@ -174,7 +176,7 @@ def test_a_duplicate_is_a_new_video_of_the_same_kind(sandbox):
     assert sandbox.fliz_status(new)["format"] == "square"
 
 
-def test_a_manual_video_waits_for_a_person(sandbox):
+def test_a_manual_video_waits_for_a_person(sandbox: Any) -> None:
     """With is_automatic false a video stays at user_action until somebody continues it."""
     video = sandbox.fliz_video(is_automatic=False)
     sandbox.until(lambda: sandbox.fliz_status(video)["step"], lambda step: step == "user_action")
@@ -184,18 +186,18 @@ def test_a_manual_video_waits_for_a_person(sandbox):
 
 
 @pytest.fixture
-def listener():
+def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Collect webhooks on loopback; the first attempt is turned away."""
     received = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             received.append(json.loads(body))
             self.send_response(200 if len(received) > 1 else 500)
             self.end_headers()
 
-        def log_message(self, *args):
+        def log_message(self, *args: Any) -> None:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
@@ -205,7 +207,9 @@ def listener():
     server.server_close()
 
 
-def test_a_webhook_tells_of_the_finished_video_and_is_tried_again(sandbox, listener):
+def test_a_webhook_tells_of_the_finished_video_and_is_tried_again(
+    sandbox: Any, listener: tuple[str, list[dict[str, Any]]]
+) -> None:
     """The webhook has the documented fields, and one that was not taken is sent once more."""
     url, received = listener
     video = sandbox.fliz_video(webhook_url=url)
@@ -214,7 +218,7 @@ def test_a_webhook_tells_of_the_finished_video_and_is_tried_again(sandbox, liste
     assert sandbox.api().get(received[1]["url"]).status_code == 200
 
 
-def test_a_webhook_tells_of_a_failure(start, listener):
+def test_a_webhook_tells_of_a_failure(start: Any, listener: tuple[str, list[dict[str, Any]]]) -> None:
     """A failed video's webhook has an error with a code and a message."""
     url, received = listener
     sandbox = start(faults=[{"fault": "fail", "provider": "fliz", "operation": "video", "message": "no words"}])
@@ -224,7 +228,7 @@ def test_a_webhook_tells_of_a_failure(start, listener):
     assert received[0]["error"]["message"] == "no words"
 
 
-def test_a_webhook_never_leaves_this_machine(sandbox):
+def test_a_webhook_never_leaves_this_machine(sandbox: Any) -> None:
     """An address elsewhere is accepted, as by the real service, but nothing is sent to it."""
     video = sandbox.fliz_video(webhook_url="http://192.0.2.1/hook")
     journal = sandbox.home / "tasks.jsonl"

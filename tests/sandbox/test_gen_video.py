@@ -1,6 +1,7 @@
 """The sandbox's GEN_VIDEO, against what its documents say."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -9,12 +10,12 @@ PATH = "/v1/gen_video"
 DRAFT = "https://ts.fyshark.com/#/cozeToJianyin?drafId=https://example.com/draft/{}.json"
 
 
-def call(sandbox, name="one", **settings):
+def call(sandbox: Any, name: str = "one", **settings: Any) -> httpx.Response:
     api = sandbox.api("gen_video", token=None)
     return api.post(PATH, json={"draft_url": DRAFT.format(name)}, **settings)
 
 
-def test_a_call_ends_with_the_link(sandbox):
+def test_a_call_ends_with_the_link(sandbox: Any) -> None:
     """The long call answers with a message and the video's URL; it asks for no token."""
     data = call(sandbox, "plain").json()
     assert data.keys() == {"message", "video_url"}
@@ -37,14 +38,14 @@ def test_a_call_ends_with_the_link(sandbox):
     ],
     ids=str,
 )
-def test_an_error_has_a_detail(sandbox, body, status, detail):
+def test_an_error_has_a_detail(sandbox: Any, body: Any, status: int, detail: str) -> None:
     """Each documented error has its status and says so in `detail`."""
     answer = sandbox.api("gen_video", token=None).post(PATH, json=body)
     assert answer.status_code == status
     assert detail in answer.json()["detail"]
 
 
-def test_calls_for_one_draft_share_its_render(start):
+def test_calls_for_one_draft_share_its_render(start: Any) -> None:
     """Two calls at once, and one after a caller left, are one purchase and get one video."""
     sandbox = start(speed=20, faults={"limits": {"gen_video_patience": 1000}})
     with pytest.raises(httpx.ReadTimeout):
@@ -55,7 +56,7 @@ def test_calls_for_one_draft_share_its_render(start):
     assert len(sandbox.purchases()) == 1
 
 
-def test_a_call_after_delivery_is_a_new_purchase(start):
+def test_a_call_after_delivery_is_a_new_purchase(start: Any) -> None:
     """Once the link was delivered, the same draft is rendered and bought again."""
     sandbox = start()
     first, second = (call(sandbox).json()["video_url"].partition("?")[0] for _ in range(2))
@@ -63,7 +64,7 @@ def test_a_call_after_delivery_is_a_new_purchase(start):
     assert len(sandbox.purchases()) == 2
 
 
-def test_a_render_longer_than_its_patience_answers_without_a_link(start):
+def test_a_render_longer_than_its_patience_answers_without_a_link(start: Any) -> None:
     """The call may end with only a message; calling again costs nothing and brings the link in the end."""
     sandbox = start(speed=50, faults={"limits": {"gen_video_patience": 1}})
     assert call(sandbox).json().keys() == {"message"}
@@ -71,7 +72,7 @@ def test_a_render_longer_than_its_patience_answers_without_a_link(start):
     assert len(sandbox.purchases()) == 1
 
 
-def test_an_answer_that_was_lost_is_given_again(start):
+def test_an_answer_that_was_lost_is_given_again(start: Any) -> None:
     """A finished render whose answer never arrived waits for the next call."""
     sandbox = start(faults=[{"fault": "drop", "provider": "gen_video", "nth": 1, "when": "after"}])
     with pytest.raises(httpx.RemoteProtocolError):

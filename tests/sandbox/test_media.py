@@ -2,6 +2,7 @@
 
 import io
 import wave
+from pathlib import Path
 
 import av
 import pytest
@@ -24,7 +25,7 @@ def boxes(content: bytes) -> list[bytes]:
 @pytest.mark.parametrize(
     ("width", "height", "duration"), [(640, 360, 2.0), (360, 640, 3.3), (480, 480, 0.2), (1280, 720, 1.0)]
 )
-def test_a_video_is_as_long_and_large_as_asked(width, height, duration):
+def test_a_video_is_as_long_and_large_as_asked(width: int, height: int, duration: float) -> None:
     """Size and duration are those that were asked for, to a frame, and every frame decodes."""
     content = render_video(text="Aurora 极光 🎬", width=width, height=height, duration=duration, seed=3)
     with av.open(io.BytesIO(content)) as container:
@@ -38,7 +39,7 @@ def test_a_video_is_as_long_and_large_as_asked(width, height, duration):
     assert (frames[0] != frames[-1]).any()
 
 
-def test_a_videos_sound_decodes_to_its_end():
+def test_a_videos_sound_decodes_to_its_end() -> None:
     """The AAC stream is not silent and decodes wholly."""
     content = render_video(text="x", width=64, height=64, duration=1, seed=3)
     with av.open(io.BytesIO(content)) as container:
@@ -46,7 +47,7 @@ def test_a_videos_sound_decodes_to_its_end():
     assert 0 < loudest < 0.1
 
 
-def test_the_index_comes_first_unless_asked_otherwise():
+def test_the_index_comes_first_unless_asked_otherwise() -> None:
     """A faststart file has moov before mdat, a plain one after it."""
     layouts = [
         boxes(render_video(text="x", width=64, height=64, duration=1, seed=1, faststart=fast)) for fast in (True, False)
@@ -56,14 +57,14 @@ def test_the_index_comes_first_unless_asked_otherwise():
     assert plain == [b"mdat", b"moov"]
 
 
-def test_the_same_arguments_give_the_same_bytes():
+def test_the_same_arguments_give_the_same_bytes() -> None:
     """Rendering is deterministic, and another seed is another video."""
     asked = {"text": "x", "width": 64, "height": 64, "duration": 1}
     assert render_video(**asked, seed=1) == render_video(**asked, seed=1)
     assert render_video(**asked, seed=1) != render_video(**asked, seed=2)
 
 
-def test_odd_sizes_become_even():
+def test_odd_sizes_become_even() -> None:
     """4:2:0 needs even sides, so odd ones are rounded up."""
     content = render_video(text="x", width=101, height=63, duration=0.3, seed=1)
     with av.open(io.BytesIO(content)) as container:
@@ -72,12 +73,12 @@ def test_odd_sizes_become_even():
 
 @settings(max_examples=25, deadline=None)
 @given(text=st.text(max_size=300))
-def test_no_text_breaks_a_video(text):
+def test_no_text_breaks_a_video(text: str) -> None:
     """Whatever Unicode a title holds, a video comes out."""
     assert boxes(render_video(text=text, width=64, height=96, duration=0.1, seed=1))[0] == b"ftyp"
 
 
-def test_audio_comes_as_mp3_and_wav(tmp_path):
+def test_audio_comes_as_mp3_and_wav(tmp_path: Path) -> None:
     """Both forms last as long as asked, and a WAV is one for other readers too."""
     for form in ("mp3", "wav"):
         path = tmp_path / f"a.{form}"
@@ -87,14 +88,14 @@ def test_audio_comes_as_mp3_and_wav(tmp_path):
         assert sheet.getnframes() == 6 * sheet.getframerate()
 
 
-def test_what_is_no_media_has_no_length(tmp_path):
+def test_what_is_no_media_has_no_length(tmp_path: Path) -> None:
     """Text is not media (None), and neither is nothing."""
     (tmp_path / "a.mp4").write_text("hello")
     assert measure(tmp_path / "a.mp4") is None
     assert measure(tmp_path / "b.mp4") is None
 
 
-def test_spoken_text_has_a_sensible_length():
+def test_spoken_text_has_a_sensible_length() -> None:
     """Length grows with the text, faster for Chinese, between 2 seconds and the cap."""
     assert spoken_seconds("", longest=12) == 2
     assert spoken_seconds("字" * 20, longest=12) == 5

@@ -1,26 +1,29 @@
 """The sandbox's YZX, against what its documents say."""
 
+from typing import Any
+
+import httpx
 import pytest
 
 GOOD = {"model": "sora-2", "prompt": "A cat in a sunlit garden"}
 
 
 @pytest.fixture
-def yzx(sandbox):
+def yzx(sandbox: Any) -> httpx.Client:
     """The API with a good token."""
     return sandbox.api("yzx")
 
 
-def bought(api, **fields):
+def bought(api: httpx.Client, **fields: Any) -> dict[str, Any]:
     return api.post("/v1/videos", json={**GOOD, **fields}).json()
 
 
-def finished(sandbox, task):
+def finished(sandbox: Any, task: str) -> dict[str, Any]:
     api = sandbox.api("yzx")
     return sandbox.until(lambda: api.get(f"/v1/videos/{task}").json(), lambda data: data["status"] == "completed")
 
 
-def link_in(data):
+def link_in(data: dict[str, Any]) -> str | None:
     """Find the link where the documents say it may stand, in their order."""
     listed = data.get("data")
     if isinstance(listed, list):
@@ -32,7 +35,7 @@ def link_in(data):
     return next((place for place in places if place), None)
 
 
-def test_a_video_is_made(sandbox, yzx):
+def test_a_video_is_made(sandbox: Any, yzx: httpx.Client) -> None:
     """A created task has its id twice, is queued, and is completed in the end."""
     data = bought(yzx, duration=3, size="320x240", seed=7)
     assert data["id"] == data["task_id"]
@@ -40,7 +43,7 @@ def test_a_video_is_made(sandbox, yzx):
     assert finished(sandbox, data["id"])["progress"] == 100
 
 
-def test_the_link_stands_in_many_places(sandbox, yzx):
+def test_the_link_stands_in_many_places(sandbox: Any, yzx: httpx.Client) -> None:
     """Over some tasks the link is found in several of the documented places, and sometimes nowhere."""
     places = set()
     for number in range(40):
@@ -62,7 +65,7 @@ def test_the_link_stands_in_many_places(sandbox, yzx):
     assert len(places) >= 5
 
 
-def test_a_state_may_be_unknown(start):
+def test_a_state_may_be_unknown(start: Any) -> None:
     """Early on their way some tasks answer `unknown`, without a link."""
     sandbox = start(faults=[{"fault": "freeze", "operation": "status", "at": 0.25}])
     api = sandbox.api("yzx")
@@ -79,7 +82,7 @@ def test_a_state_may_be_unknown(start):
     ],
     ids=str,
 )  # fmt: skip
-def test_a_wrong_field_is_refused(sandbox, yzx, fields):
+def test_a_wrong_field_is_refused(sandbox: Any, yzx: httpx.Client, fields: dict[str, Any]) -> None:
     """An unlisted model, Seedance, and a wrong type or size are a 400 with a code; nothing is bought."""
     before = len(sandbox.purchases("yzx"))
     answer = yzx.post("/v1/videos", json={**GOOD, **fields})
@@ -88,13 +91,13 @@ def test_a_wrong_field_is_refused(sandbox, yzx, fields):
     assert len(sandbox.purchases("yzx")) == before
 
 
-def test_an_unknown_task_is_a_400_of_its_own_kind(yzx):
+def test_an_unknown_task_is_a_400_of_its_own_kind(yzx: httpx.Client) -> None:
     """Asking for an unknown id is not a 404 but `task_not_exist`."""
     answer = yzx.get("/v1/videos/task_nobody")
     assert (answer.status_code, answer.json()["code"]) == (400, "task_not_exist")
 
 
-def test_content_needs_the_token_and_a_finished_task(start):
+def test_content_needs_the_token_and_a_finished_task(start: Any) -> None:
     """/content is 403 without a token, 400 before the end, 404 for an unknown task."""
     sandbox = start(speed=0.001)
     api = sandbox.api("yzx")
@@ -104,7 +107,7 @@ def test_content_needs_the_token_and_a_finished_task(start):
     assert api.get("/v1/videos/task_nobody/content").status_code == 404
 
 
-def test_the_services_own_files_need_the_token(sandbox, yzx):
+def test_the_services_own_files_need_the_token(sandbox: Any, yzx: httpx.Client) -> None:
     """A link to /v1/files is 403 without a token and a video with one."""
     task = bought(yzx, prompt="A dog")["id"]
     finished(sandbox, task)
@@ -113,18 +116,18 @@ def test_the_services_own_files_need_the_token(sandbox, yzx):
     assert yzx.get(path).content == yzx.get(f"/v1/videos/{task}/content").content
 
 
-def test_the_models_are_listed(yzx):
+def test_the_models_are_listed(yzx: httpx.Client) -> None:
     """GET /v1/models has the documented ones and proves a token."""
     assert "veo_3_1-fast-hd" in {row["id"] for row in yzx.get("/v1/models").json()["data"]}
 
 
-def test_a_bad_token_is_a_401(sandbox):
+def test_a_bad_token_is_a_401(sandbox: Any) -> None:
     """Without a valid token the gateway answers its error object."""
     answer = sandbox.api("yzx", token="invalid").get("/v1/models")
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
-def test_a_failed_task_says_why(start):
+def test_a_failed_task_says_why(start: Any) -> None:
     """A failed task has an error with a message and a code, and no link."""
     sandbox = start(faults=[{"fault": "fail", "operation": "video", "code": "moderation", "message": "no cats"}])
     api = sandbox.api("yzx")
