@@ -1,8 +1,10 @@
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 # Says what happened, then holds the lock until its input ends.
 HOLD = """
 import sys
+import threading
 from pathlib import Path
 from renderer.errors import LockedError
 from renderer.project import Project
@@ -120,6 +123,7 @@ def test_asking_does_not_make_a_run_fail(project: Project) -> None:
     """Runs start while others ask all the time, and those who ask never see each other as a run."""
     asking = """
 import sys
+import threading
 from pathlib import Path
 from renderer.project import Project
 from renderer.state.runlock import holder
@@ -141,6 +145,19 @@ while not (root / "stop").exists():
     for process in askers:
         finish(process)
         assert process.returncode == 0
+
+
+def test_a_short_look_at_the_lock_is_waited_out(project: Project) -> None:
+    """Somebody has the lock for a moment, as one who asks does: a run starts all the same, and nobody seems to run."""
+    with RunLock(project):
+        pass
+    for use in (lambda: holder(project), lambda: RunLock(project).__enter__().__exit__()):
+        with project.lock.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            release = threading.Timer(0.05, fcntl.flock, (file, fcntl.LOCK_UN))
+            release.start()
+            assert use() is None
+            release.join()
 
 
 def test_a_damaged_holder_file_is_no_obstacle(project: Project) -> None:
