@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+Listener = tuple[str, list[dict[str, Any]]]
 CREATE = "/api/rest/video"
 GOOD = {"name": "Aurora", "description": "A short text.", "format": "size_16_9", "lang": "en"}
 UUID4 = r"[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}"
@@ -186,7 +187,7 @@ def test_a_manual_video_waits_for_a_person(sandbox: Any) -> None:
 
 
 @pytest.fixture
-def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def listener() -> Iterator[Listener]:
     """Collect webhooks on loopback; the first attempt is turned away."""
     received = []
 
@@ -207,9 +208,7 @@ def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     server.server_close()
 
 
-def test_a_webhook_tells_of_the_finished_video_and_is_tried_again(
-    sandbox: Any, listener: tuple[str, list[dict[str, Any]]]
-) -> None:
+def test_a_webhook_tells_of_the_finished_video_and_is_tried_again(sandbox: Any, listener: Listener) -> None:
     """The webhook has the documented fields, and one that was not taken is sent once more."""
     url, received = listener
     video = sandbox.fliz_video(webhook_url=url)
@@ -218,7 +217,7 @@ def test_a_webhook_tells_of_the_finished_video_and_is_tried_again(
     assert sandbox.api().get(received[1]["url"]).status_code == 200
 
 
-def test_a_webhook_tells_of_a_failure(start: Any, listener: tuple[str, list[dict[str, Any]]]) -> None:
+def test_a_webhook_tells_of_a_failure(start: Any, listener: Listener) -> None:
     """A failed video's webhook has an error with a code and a message."""
     url, received = listener
     sandbox = start(faults=[{"fault": "fail", "provider": "fliz", "operation": "video", "message": "no words"}])

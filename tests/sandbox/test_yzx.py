@@ -77,8 +77,9 @@ def test_a_state_may_be_unknown(start: Any) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"model": None}, {"model": "sora-9"}, {"model": "seedance-2.0"}, {"prompt": ""}, {"prompt": 5}, {"duration": "5"},
-        {"duration": 5.5}, {"duration": True}, {"size": "1280*720"}, {"size": "720p"}, {"size": "9000x9000"}, {"seed": "1"},
+        {"model": None}, {"model": "sora-9"}, {"model": "seedance-2.0"}, {"prompt": ""}, {"prompt": 5},
+        {"duration": "5"}, {"duration": 5.5}, {"duration": True}, {"size": "1280*720"}, {"size": "720p"},
+        {"size": "9000x9000"}, {"seed": "1"},
     ],
     ids=str,
 )  # fmt: skip
