@@ -369,12 +369,15 @@ def _found_word(place: Expression | None, data: Any) -> str:
 
 def _instant(value: Any) -> float | None:
     """Return a time of a list in seconds since the epoch: RFC 3339 (UTC where it names no zone), or a number."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value / 1000 if value > _MILLISECONDS else float(value)
-    if not isinstance(value, str):
-        return None
     try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+        match value:
+            case bool():
+                return None
+            case int() | float():
+                return value / 1000 if value > _MILLISECONDS else float(value)
+            case str():
+                at = datetime.fromisoformat(value)
+                return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        pass
+    return None
