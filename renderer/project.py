@@ -74,7 +74,7 @@ class Project:
         """Return the regular file that ``text`` names from a manifest's folder.
 
         Raises :class:`PathError` where it is absolute, leaves the project (also through a symlink), does not exist,
-        or is not a regular file.
+        is not a regular file, or belongs to git or to a run (what stands there is no one's to send away).
         """
         path = self._join(manifest, text)
         try:
@@ -83,26 +83,33 @@ class Project:
         except FileNotFoundError:
             raise PathError(f"there is no file {self.relative(path)!r}") from None
         except (OSError, RuntimeError) as error:
-            raise PathError(f"{self.relative(path)!r} cannot be read: {error}") from None
+            why = error.strerror if isinstance(error, OSError) else "its symbolic links lead in a circle"
+            raise PathError(f"{self.relative(path)!r} cannot be read: {why}") from None
         if not real.is_relative_to(self.root):
             raise PathError(f"{text!r} leads out of the project {self.root.name!r}")
         if not stat.S_ISREG(mode):
             raise PathError(f"{self.relative(path)!r} is not a regular file")
+        if _hidden(self.relative(real)):
+            raise PathError(f"{self.relative(real)!r} lies in a folder that is not for sources")
         return real
 
     def target(self, manifest: str, text: str) -> str:
         """Return the output path that ``text`` names from a manifest's folder, relative to the root with ``/``.
 
-        Raises :class:`PathError` where it leaves the project, is not portable, or is (or goes through) a symlink.
+        Raises :class:`PathError` where it leaves the project, is not portable, names a folder, or is (or goes through) a symlink.
         """
         path = self._join(manifest, text)
         relative = self.relative(path)
         for part in PurePosixPath(relative).parts:
             if (why := unportable(part)) is not None:
                 raise PathError(f"{relative!r} is not a portable path: {why}")
-        if relative.split("/")[0] in (".renderer", ".git"):
+        if path == self.root or text.endswith("/"):
+            raise PathError(f"{text!r} names a folder, not a file")
+        if _hidden(relative):
             raise PathError(f"{relative!r} lies in a folder that is not for outputs")
         self.check_target(relative)
+        if self.output(relative).is_dir():
+            raise PathError(f"{relative!r} is a folder")
         return relative
 
     def check_target(self, relative: str) -> None:
@@ -110,11 +117,15 @@ class Project:
         path = self.home
         for part in PurePosixPath(relative).parts:
             path = path / part
-            if path.is_symlink():
+            try:
+                linked = path.is_symlink()
+            except OSError as error:
+                raise PathError(f"{relative!r} cannot be written: {error.strerror}") from None
+            if linked:
                 raise PathError(f"{relative!r} goes through the symbolic link {self.relative(path)!r}")
 
     def _join(self, manifest: str, text: str) -> Path:
-        if not text or "\\" in text or _FORBIDDEN.search(text):
+        if not text or "\\" in text or _FORBIDDEN.search(text) or not _encodable(text):
             raise PathError(f"{text!r} is not a portable path")
         if PurePosixPath(text).is_absolute() or text.startswith("~"):
             raise PathError(f"{text!r} is not relative to the manifest")
@@ -122,6 +133,19 @@ class Project:
         if not path.is_relative_to(self.root):
             raise PathError(f"{text!r} leads out of the project {self.root.name!r}")
         return path
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _hidden(relative: str) -> bool:
+    """Whether a path lies in git's folder or in that of the runs, also on systems that ignore case."""
+    return relative.split("/")[0].casefold() in (".renderer", ".git")
 
 
 def unportable(name: str) -> str | None:

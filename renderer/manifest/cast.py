@@ -16,7 +16,7 @@ from renderer.manifest.offer import Offer, Operations
 from renderer.manifest.position import Mark, Path, nearest
 from renderer.manifest.spelling import suggest
 from renderer.manifest.template import TemplateError, compile_tree
-from renderer.manifest.values import Recipe, ValueFaults, prepare
+from renderer.manifest.values import Recipe, prepare
 
 FACTS = frozenset({"take", "output", "tags", "priority"})
 """Keys of every job that are no fields of a request."""
@@ -116,8 +116,8 @@ class Casting:
             raise Skip
         return value
 
-    def cast(self, declaration: Declaration, choice: Choice) -> Cast | None:
-        """Return a declaration under one choice, merged and compiled, or None where it cannot be."""
+    def cast(self, declaration: Declaration, choice: Choice) -> Cast:
+        """Return a declaration under one choice, merged and compiled."""
         known = self.operations[choice.provider]
         offer = known.operations[choice.operation]
         levels: list[Level] = [(declaration.tree, declaration.origin)]
@@ -132,13 +132,7 @@ class Casting:
         fitting = {key: value for key, value in self.manifest.defaults.items() if key in offer.fields | FACTS}
         merged, marks = merge([*kept, (fitting, ("defaults",))], self.manifest.document.locate)
         marks[()] = self.manifest.document.locate(declaration.origin, key=True)
-        try:
-            recipe = prepare(merged)
-        except ValueFaults as error:
-            file, origin = self.manifest.file, declaration.origin
-            self.notes.faults(error, lambda path: Place(file, nearest(marks, path), (*origin, *path)))
-            return None
-        return Cast(declaration, choice, offer, known.uploads, recipe, marks)
+        return Cast(declaration, choice, offer, known.uploads, prepare(merged), marks)
 
     def _pick(
         self, key: str, levels: Sequence[Level], context: Mapping[str, Any], who: str

@@ -124,7 +124,7 @@ class _Work:
         """Yield the jobs of one asset or video."""
         several = "for_each" in declaration.tree
         rows = self._rows(declaration) if several else [Row({}, None)]
-        casts: dict[Choice, Cast | None] = {}
+        casts: dict[Choice, Cast] = {}
         for row in rows:
             context = {**self._context(), "id": declaration.name}
             if several:
@@ -136,10 +136,9 @@ class _Work:
                 choice = self.casting.choose(declaration, context, who)
                 if choice not in casts:
                     casts[choice] = self.casting.cast(declaration, choice)
-                if (cast := casts[choice]) is not None:
-                    if several:
-                        self.families.setdefault(declaration.name, []).append(job_id)
-                    yield self._job(cast, context, who)
+                if several:
+                    self.families.setdefault(declaration.name, []).append(job_id)
+                yield self._job(casts[choice], context, who)
             except Skip:
                 continue
 
@@ -258,7 +257,9 @@ class _Work:
     def _default_output(self, name: str) -> str:
         folder = f"renders/{self.manifest.release}"
         if folder not in self._folders:
-            self.project.target("", folder)
+            if (why := unportable(self.manifest.release)) is not None:
+                raise PathError(f"the release makes no portable folder: {why}")
+            self.project.check_target(folder)
             self._folders.add(folder)
         if (why := unportable(name)) is not None:
             raise PathError(f"the id makes no portable file name: {why}")

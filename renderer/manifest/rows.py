@@ -111,7 +111,7 @@ def _matrix(for_each: Mapping[str, Any], faults: list[RowFault]) -> Iterator[Row
         each = dict(zip(axes, values, strict=True))
         dropped = False
         for index, pattern in enumerate(excluded):
-            if all(name in each and each[name] == value for name, value in pattern.items()):
+            if all(name in each and _same(each[name], value) for name, value in pattern.items()):
                 used[index] = dropped = True
         if not dropped:
             yield Row(each, "-".join(map(text, values)))
@@ -129,6 +129,11 @@ def _matrix(for_each: Mapping[str, Any], faults: list[RowFault]) -> Iterator[Row
             yield Row(each, "-".join(text(each[name]) for name in axes))
         except Refusal as error:
             faults.append(RowFault("for-each", str(error), path=("include", index)))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are one; ``true`` is not 1."""
+    return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
 
 
 def _csv(for_each: Mapping[str, Any], files: Files, manifest: str, faults: list[RowFault]) -> Iterator[Row]:

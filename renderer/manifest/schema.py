@@ -212,6 +212,9 @@ def _findings(error: _Error) -> Iterator[_Finding]:
             shapes = _shapes(limit, error.schema)
             hint = "put it in quotes" if "text" in shapes and isinstance(instance, int | float) else ""
             yield _Finding(path, "type", f"{_subject(error)} must be {_either(shapes)}, not {_kind(instance)}", hint)
+        case "minProperties" | "maxProperties" if error.schema.get("properties", {}).keys() <= _SPECIAL:
+            shapes = _shapes("object", error.schema)
+            yield _Finding(path, "type", f"{_subject(error)} must be exactly one of {_either(shapes)}")
         case "enum":
             texts = _texts(error)
             message = f"{_subject(error)} is {_show(instance)}; it must be {_listed(limit)}"

@@ -14,7 +14,7 @@ from renderer.manifest.dialect import OMIT, Refusal
 from renderer.manifest.expression import Compiler, Run, Scope, has_syntax
 from renderer.manifest.position import Path, spell
 
-__all__ = ["OMIT", "Finding", "Template", "TemplateError", "compile_tree"]
+__all__ = ["OMIT", "Finding", "Template", "TemplateError", "compile_parts", "compile_tree"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,18 @@ class Template:
 
         Raises :class:`TemplateError` with every string that failed. The whole tree as ``omit`` is such an error.
         """
+        result, findings = self.attempt(context)
+        if findings:
+            raise TemplateError(findings)
+        return result
+
+    def attempt(self, context: Mapping[str, Any]) -> tuple[Any, list[Finding]]:
+        """Return what :meth:`render` would, with every string that failed left out, and what was wrong with those."""
         findings: list[Finding] = []
         result = self._run(Scope(context), findings)
         if not findings and result is OMIT:
             findings.append(Finding((), "omit has nothing to be left out of here"))
-        if findings:
-            raise TemplateError(findings)
-        return result
+        return result, findings
 
 
 def compile_tree(tree: Any, *, omit: bool = True) -> Template:
@@ -64,14 +69,20 @@ def compile_tree(tree: Any, *, omit: bool = True) -> Template:
 
     Other objects (an ``Upload``, a ``Ref``) stand for themselves. Raises :class:`TemplateError`.
     """
+    template, findings = compile_parts(tree, omit=omit)
+    if findings:
+        raise TemplateError(findings)
+    return template
+
+
+def compile_parts(tree: Any, *, omit: bool = True) -> tuple[Template, list[Finding]]:
+    """Return what :func:`compile_tree` would, with every string that is no template left out, and what is wrong."""
     findings: list[Finding] = []
     names: set[str] = set()
     run = _tree(tree, (), Compiler(names, omit=omit), findings)
-    if findings:
-        raise TemplateError(findings)
     if run is None:
-        return Template(frozenset(), True, lambda _scope, _findings: tree)
-    return Template(frozenset(names), False, run)
+        return Template(frozenset(), True, lambda _scope, _findings: tree), findings
+    return Template(frozenset(names), False, run), findings
 
 
 def _tree(tree: Any, path: Path, compiler: Compiler, findings: list[Finding]) -> _Node | None:
@@ -82,7 +93,7 @@ def _tree(tree: Any, path: Path, compiler: Compiler, findings: list[Finding]) ->
                 return _leaf(compiler.source(tree), path)
             except Refusal as error:
                 findings.append(Finding(path, str(error)))
-                return None
+                return lambda _scope, _findings: OMIT
         case Mapping():
             fields = [(key, child, _tree(child, (*path, key), compiler, findings)) for key, child in tree.items()]
             return _map(fields) if any(run for _, _, run in fields) else None

@@ -12,7 +12,7 @@ from renderer.manifest.job import Ref, Upload
 from renderer.manifest.levels import is_special
 from renderer.manifest.localfile import FileError, Files
 from renderer.manifest.position import Path
-from renderer.manifest.template import Template, TemplateError, compile_tree
+from renderer.manifest.template import Finding, Template, compile_parts
 from renderer.project import PathError
 
 _MAX_EXACT = 2**53 - 1
@@ -40,32 +40,33 @@ class ValueFaults(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A declared tree, compiled, with the places of its files, uploads and references."""
+    """A declared tree, compiled, with the places of its files, uploads and references, and what is wrong with it."""
 
     template: Template
+    faults: tuple[Fault, ...]
     _special: tuple[tuple[Path, str], ...] = field(repr=False)
 
     def make(self, context: Mapping[str, Any], files: Files, manifest: str) -> Any:
         """Return the values for one context; ``manifest`` is the file that paths are relative to.
 
-        Null is dropped from maps. Raises :class:`ValueFaults`.
+        Null is dropped from maps. Raises :class:`ValueFaults` with all that is wrong, the tree's own faults included.
         """
-        try:
-            rendered = self.template.render(context)
-        except TemplateError as error:
-            raise ValueFaults([Fault(found.path, "template", found.message) for found in error.findings]) from None
-        faults: list[Fault] = []
+        rendered, findings = self.template.attempt(context)
+        faults = [*self.faults, *_faults(findings)]
         for path, word in self._special:
             try:
-                made = _special(word, _at(rendered, path)[word], files, manifest, placed=path in _PLACED)
+                given = _at(rendered, path)[word]
+            except (KeyError, IndexError, TypeError):
+                continue  # its template has failed, which is written down
+            try:
+                made = _special(word, given, files, manifest, placed=path in _PLACED)
             except (PathError, FileError) as error:
                 hint = "run `renderer init` where the project begins" if "leads out" in str(error) else ""
                 faults.append(Fault((*path, word), "file", str(error), hint))
-                continue
             except _NotAReference as error:
                 faults.append(Fault((*path, word), "reference", str(error)))
-                continue
-            rendered = _put(rendered, path, made)
+            else:
+                rendered = _put(rendered, path, made)
         values = _clean(rendered, (), faults)
         if faults:
             raise ValueFaults(faults)
@@ -73,14 +74,15 @@ class Recipe:
 
 
 def prepare(tree: Any) -> Recipe:
-    """Return a declared tree ready to be made. Raises :class:`ValueFaults` where a string is no template."""
-    try:
-        template = compile_tree(tree, omit=False)
-    except TemplateError as error:
-        raise ValueFaults([Fault(found.path, "template", found.message) for found in error.findings]) from None
+    """Return a declared tree ready to be made."""
+    template, findings = compile_parts(tree, omit=False)
     found: list[tuple[Path, str]] = []
     _find(tree, (), found)
-    return Recipe(template, tuple(found))
+    return Recipe(template, tuple(_faults(findings)), tuple(found))
+
+
+def _faults(findings: list[Finding]) -> list[Fault]:
+    return [Fault(found.path, "template", found.message) for found in findings]
 
 
 class _NotAReference(ValueError):

@@ -190,7 +190,7 @@ class _Builder:
             self.problem(mark, top.path, "key", "a key is empty")
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(key, 1, 1)
-        if (first := self._key_marks.get(path)) is not None:
+        if key in top.value and (first := self._key_marks.get(path)) is not None:
             message = f"the key {key!r} is already given in line {first.line}; both cannot hold"
             self.problem(mark, path, "duplicate-key", message, f"remove it here, or in line {first.line}")
         else:
