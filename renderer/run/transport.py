@@ -141,7 +141,7 @@ class Transport:
                 read_bufsize=_PIECE,
                 trust_env=False,
             )
-            self._sockets[kind] = _Sockets(session, connect=self._connect)
+            self._sockets[kind] = _Sockets(session, tls, connect=self._connect)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -297,8 +297,8 @@ class Transport:
 class _Sockets(httpx_aiohttp.AiohttpTransport):
     """httpx-aiohttp's transport with what it leaves out: targets as they were written, and what was sent."""
 
-    def __init__(self, session: aiohttp.ClientSession, *, connect: float) -> None:
-        super().__init__(client=session)
+    def __init__(self, session: aiohttp.ClientSession, tls: ssl.SSLContext, *, connect: float) -> None:
+        super().__init__(verify=tls, client=session)  # without a context it would load one of its own
         self._session = session
         self._connect = connect
 
@@ -306,14 +306,8 @@ class _Sockets(httpx_aiohttp.AiohttpTransport):
         """Send to the ``address`` extension's target; aiohttp's errors pass as they are."""
         address: Address = request.extensions["address"]
         path, _, query = address.target.partition("?")
-        url = yarl.URL.build(
-            scheme=address.scheme,
-            host=address.bracketed,
-            port=address.port,
-            path=path,
-            query_string=query,
-            encoded=True,
-        )
+        where: dict[str, Any] = {"scheme": address.scheme, "host": address.bracketed, "port": address.port}
+        url = yarl.URL.build(**where, path=path, query_string=query, encoded=True)
         try:
             data: bytes | httpx.AsyncByteStream | None = request.content or None
         except httpx.RequestNotRead:  # httpx's word for a body that is streamed
