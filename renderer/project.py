@@ -96,7 +96,8 @@ class Project:
     def target(self, manifest: str, text: str) -> str:
         """Return the output path that ``text`` names from a manifest's folder, relative to the root with ``/``.
 
-        Raises :class:`PathError` where it leaves the project, is not portable, names a folder, or is (or goes through) a symlink.
+        Raises :class:`PathError` where it leaves the project, is not portable, names a folder, or is (or goes
+        through) a symlink.
         """
         path = self._join(manifest, text)
         relative = self.relative(path)
@@ -145,7 +146,7 @@ def _encodable(text: str) -> bool:
 
 def _hidden(relative: str) -> bool:
     """Whether a path lies in git's folder or in that of the runs, also on systems that ignore case."""
-    return relative.split("/")[0].casefold() in (".renderer", ".git")
+    return relative.split("/", maxsplit=1)[0].casefold() in (".renderer", ".git")
 
 
 def unportable(name: str) -> str | None:

@@ -24,6 +24,10 @@ class Refusal(Exception):
     """A template asks for what it may not have. The message is one sentence."""
 
 
+class Exhausted(Refusal):
+    """A template asks for more than is left to its rendering."""
+
+
 class Undefined(Refusal):
     """A variable, key or index that does not exist. The nearest known name is looked for only when it is shown."""
 
@@ -66,17 +70,22 @@ class Meter:
         self._steps = MAX_STEPS
         self._text = MAX_TEXT
 
+    @property
+    def low(self) -> bool:
+        """Whether most of it is used."""
+        return self._steps < MAX_STEPS // 2 or self._text < MAX_TEXT // 2
+
     def step(self, count: int = 1) -> None:
-        """Use ``count`` steps, or raise :class:`Refusal`."""
+        """Use ``count`` steps, or raise :class:`Exhausted`."""
+        if count > self._steps:
+            raise Exhausted(f"the template needs more than {MAX_STEPS:,} steps")
         self._steps -= count
-        if self._steps < 0:
-            raise Refusal(f"the template needs more than {MAX_STEPS:,} steps")
 
     def text(self, size: int) -> None:
-        """Use ``size`` characters, or raise :class:`Refusal`. To be asked before the text is made."""
+        """Use ``size`` characters, or raise :class:`Exhausted`. To be asked before the text is made."""
+        if size > self._text:
+            raise Exhausted(f"the template makes more than {MAX_TEXT:,} characters of text")
         self._text -= size
-        if self._text < 0:
-            raise Refusal(f"the template makes more than {MAX_TEXT:,} characters of text")
 
     def tree(self, value: Any) -> None:
         """Use a step for each node of a value, counting a part as often as it can be reached."""

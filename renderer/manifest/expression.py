@@ -22,13 +22,14 @@ _SYNTAX = Environment(keep_trailing_newline=True)  # noqa: S701 (nothing is HTML
 
 
 class Scope:
-    """One rendering: names, and what may still be used. Mutable, and lives for one rendering."""
+    """One rendering: names, what may still be used, and whether more was asked for. Lives for one rendering."""
 
-    __slots__ = ("meter", "names")
+    __slots__ = ("exhausted", "meter", "names")
 
     def __init__(self, names: Mapping[str, Any]) -> None:
         self.names = names
         self.meter = Meter()
+        self.exhausted = False
 
 
 Run: TypeAlias = Callable[[Scope], Any]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from renderer.manifest.dialect import OMIT, Refusal
+from renderer.manifest.dialect import OMIT, Exhausted, Refusal
 from renderer.manifest.expression import Compiler, Run, Scope, has_syntax
 from renderer.manifest.position import Path, spell
 
@@ -110,6 +110,12 @@ def _leaf(run: Run, path: Path) -> _Node:
             value = run(scope)
             if isinstance(value, list | dict):
                 scope.meter.tree(value)
+        except Exhausted as error:
+            # What is left is shared by the whole tree: once it is low, who wants more is not surely to blame.
+            if not scope.exhausted:
+                findings.append(Finding(path, str(error)))
+            scope.exhausted = scope.meter.low
+            return OMIT
         except Refusal as error:
             findings.append(Finding(path, str(error)))
             return OMIT
