@@ -7,6 +7,7 @@ mean to a provider is not known here; neither is anything that only a provider c
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,7 +16,7 @@ from renderer.manifest.job import Job, Path, Ref, Upload, plain
 from renderer.manifest.position import Mark, spell
 from renderer.manifest.schema import Schema, compile_schema, validate
 from renderer.manifest.spelling import suggest
-from renderer.provider.pack import Operation, Pack
+from renderer.provider.pack import Pack
 from renderer.provider.request import Identity, unfit
 
 _ANYWHERE = frozenset({"url", "demo_url", "file"})
@@ -25,7 +26,7 @@ _ANYWHERE = frozenset({"url", "demo_url", "file"})
 def check(jobs: Sequence[Job], packs: Mapping[str, Pack]) -> list[Problem]:
     """Return every problem of expanded jobs, in the order of their files."""
     by_key = {job.key: job for job in jobs}
-    schemas: dict[tuple[str, str], Schema] = {}
+    schemas: dict[str, Schema] = {}
     found: list[Problem] = []
     for job in jobs:
         pack = packs.get(job.provider)
@@ -38,13 +39,15 @@ def check(jobs: Sequence[Job], packs: Mapping[str, Pack]) -> list[Problem]:
             why = suggest(job.operation, pack.operations) or f"it has {', '.join(pack.operations)}"
             found.append(problem(job, (), "operation", f"{job.provider} has no operation {job.operation}", hint=why))
             continue
-        where = (job.provider, job.operation)
-        if where not in schemas:
-            schemas[where] = _schema(pack, operation)
-        found.extend(_shape(job, schemas[where]))
+        if job.provider not in schemas:
+            schemas[job.provider] = _schema(pack)
+        shape = list(_shape(job, schemas[job.provider]))
+        found.extend(shape)
         found.extend(problem(job, path, "number", why) for path, why in unfit(job))
         found.extend(_uploads(job, pack.schema["$defs"][job.operation]))
-        found.extend(_references(job, by_key))
+        # A reference that may not stand there at all needs no second sentence on where it leads.
+        places = {(wrong.line, wrong.column) for wrong in shape}
+        found.extend(wrong for wrong in _references(job, by_key) if (wrong.line, wrong.column) not in places)
     found.extend(_edits(jobs, packs))
     return sorted(set(found))
 
@@ -70,24 +73,25 @@ def problem(job: Job, path: Path, code: str, message: str, *, hint: str = "", se
     return Problem(job.manifest, mark.line, mark.column, place, code, message, hint, severity)
 
 
-def _schema(pack: Pack, operation: Operation) -> Schema:
-    # A map of one job by its id: messages about the whole job then name it.
-    tree = {"additionalProperties": {"$ref": f"#/$defs/{operation.name}"}, "$defs": pack.schema["$defs"]}
+def _schema(pack: Pack) -> Schema:
+    # A job stands in two maps, by its operation and its id: one schema serves all, and messages name the job.
+    operations = {name: {"additionalProperties": {"$ref": f"#/$defs/{name}"}} for name in pack.operations}
+    tree = {"properties": operations, "$defs": pack.schema["$defs"]}
     return compile_schema(tree, name=f"{pack.provider}.schema.json")
 
 
 def _shape(job: Job, schema: Schema) -> Iterator[Problem]:
     def locate(path: Path, /, *, key: bool = False) -> Mark:
-        return job.locate(path[1:], key=key)
+        return job.locate(path[2:], key=key)
 
     said: set[tuple[int, str]] = set()
-    for found in validate(
-        {job.id: plain(job.values)}, schema, file=job.manifest, locate=locate, prefix=(f"{job.kind}s",)
-    ):
+    operation = spell((job.operation,))
+    data = {job.operation: {job.id: plain(job.values)}}
+    for found in validate(data, schema, file=job.manifest, locate=locate):
         # A value of the wrong shape breaks several rules that have one sentence.
         if (found.line, found.message) not in said:
             said.add((found.line, found.message))
-            yield found
+            yield replace(found, path=f"$.{job.kind}s{found.path.removeprefix(operation)}")
 
 
 def _uploads(job: Job, definition: Mapping[str, Any]) -> Iterator[Problem]:
