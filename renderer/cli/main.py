@@ -22,7 +22,7 @@ import click
 
 import renderer
 from renderer.cli.options import EVERYWHERE, Context, everywhere
-from renderer.cli.text import inert
+from renderer.cli.text import inert, problem_line
 from renderer.errors import DiskError, Exit, InvalidError, RendererError
 
 _NAME = "renderer"
@@ -164,8 +164,7 @@ def _show(error: RendererError) -> None:
     _say(f"{click.style('Error:', fg='red', bold=True)} {inert(error.message)}")
     if isinstance(error, InvalidError):
         for problem in error.problems:
-            hint = f" ({problem.hint})" if problem.hint else ""
-            _say(inert(f"{problem.file}:{problem.line}:{problem.column}: {problem.severity}: {problem.message}{hint}"))
+            _say(problem_line(problem))
     if error.hint:
         _say(f"{click.style('Next:', bold=True)} {inert(error.hint)}")
 

@@ -5,19 +5,26 @@ because links that it gave away name it. Real keys are never read.
 """
 
 import contextlib
+import functools
 import importlib.util
 import os
 import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
+import click
+
+from renderer.cli import options
 from renderer.errors import DiskError, UsageError
 from renderer.project import Project
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_SPEED = 20.0
 _PATIENCE = 60.0
 _GRACE = 5.0
 _NEEDS = ("starlette", "uvicorn", "av", "PIL", "numpy")
@@ -27,9 +34,41 @@ _NEEDS = ("starlette", "uvicorn", "av", "PIL", "numpy")
 class SandboxOptions:
     """How the sandbox of a rehearsal behaves: ``speed`` is provider seconds per second."""
 
-    speed: float = 1.0
+    speed: float = _SPEED
     seed: int = 0
     faults: Path | None = None
+
+
+def rehearsal(command: _Command) -> _Command:
+    """Add ``--sandbox`` with ``--speed``, ``--seed`` and ``--faults`` to a command that sends something.
+
+    The function gets ``sandbox: SandboxOptions | None``.
+    """
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, speed: float | None, seed: int | None, faults: Path | None, **kwargs: Any) -> Any:
+        given = {"speed": speed, "seed": seed, "faults": faults}
+        told: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if told and not kwargs["sandbox"]:
+            raise UsageError(f"--{next(iter(told))} is for the sandbox", hint="add --sandbox")
+        kwargs["sandbox"] = SandboxOptions(**told) if kwargs["sandbox"] else None
+        return command(*args, **kwargs)
+
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    wrapped: Any = wrapper
+    for option in (
+        click.option("--faults", type=file, metavar="FILE", help="With --sandbox: what shall go wrong."),
+        click.option("--seed", type=int, metavar="N", help="With --sandbox: decides what the documents leave open."),
+        click.option(
+            "--speed",
+            type=click.FloatRange(0, min_open=True),
+            metavar="X",
+            help=f"With --sandbox: provider seconds per second (default {_SPEED:g}).",
+        ),
+        options.sandbox,
+    ):
+        wrapped = option(wrapped)
+    return cast("_Command", wrapped)
 
 
 def require_sandbox() -> None:

@@ -6,6 +6,8 @@ stands around them. What goes to a terminal goes through :func:`inert` first. Th
 
 import re
 
+from renderer.errors import Problem
+
 # Controls but tab and newline, and what reorders or hides text; half characters cannot be encoded at all.
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
@@ -32,3 +34,10 @@ def size(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
+
+
+def problem_line(problem: Problem) -> str:
+    """Return a problem as one inert line: where, how bad, what, and what to do."""
+    hint = f" ({problem.hint})" if problem.hint else ""
+    place = f"{problem.file}:{problem.line}:{problem.column}"
+    return inert(f"{place}: {problem.severity}: {problem.message}{hint}")

@@ -78,11 +78,11 @@ class FileStore(Protocol):
     def drop_link(self, submission: str) -> None:
         """Forget a kept link."""
 
-    def save_answer(self, name: str, body: bytes) -> Path:
-        """Keep an unusable answer, redacted; return where."""
+    def save_answer(self, name: str, body: bytes) -> str:
+        """Keep an unusable answer, redacted; return where, relative to the root."""
 
-    def admit(self, part: Path, sha256: str) -> None:
-        """Move a verified file into the cache."""
+    def admit(self, part: Path, sha256: str) -> Path:
+        """Move a verified file into the cache; return where it is."""
 
     def cached(self, sha256: str) -> Path | None:
         """Return where the cache has a file."""
@@ -93,7 +93,7 @@ class FileStore(Protocol):
     def rename(self, old: str, new: str) -> None:
         """Move an output."""
 
-    def look(self, output: str) -> Found:
+    def at(self, output: str) -> Found:
         """Tell what stands at an output path."""
 
 

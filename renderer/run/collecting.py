@@ -219,7 +219,7 @@ async def keep(bench: Bench, errand: Errand, submission: str, fetched: Fetched) 
 
 def publish(bench: Bench, errand: Errand, sha256: str, output: str) -> bool:
     """Let a cached file appear at its output, unless something stands there that is not ours to replace."""
-    look = bench.world.files.look(output)
+    look = bench.world.files.at(output)
     if look.look in (Look.FOREIGN, Look.CHANGED):
         said = "a file stands there that this project did not make, or that was changed"
         bench.troubles[errand.key] = Trouble("output", f"{output} was not written: {said}", "move it away")

@@ -1,0 +1,251 @@
+"""``renderer apply`` and ``renderer collect``: a plan is made, agreed to, and carried out."""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from renderer.cli import options, planfile, show
+from renderer.cli.environment import read_environment, sandbox_services, services
+from renderer.cli.options import Context, pass_context
+from renderer.cli.picture import Picture, bought_elsewhere, look
+from renderer.cli.progress import expected, watch
+from renderer.cli.rehearsal import SandboxOptions, rehearsal, rehearse
+from renderer.cli.running import Wish, asked, carry_out, exit_code, standings_after
+from renderer.cli.session import Batch, load
+from renderer.cli.text import count, problem_line
+from renderer.errors import Exit, InvalidError, UsageError
+from renderer.plan.plan import Act, Plan
+from renderer.project import Project
+from renderer.provider.pack import Pack
+from renderer.run.service import Service
+from renderer.run.sightings import read_sightings
+from renderer.state.runlock import RunLock
+
+
+class _Duration(click.ParamType):
+    """A time such as ``50m``, ``90s`` or a number of seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if not isinstance(value, str) or not (found := re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|)", value)):
+            self.fail(f"{value!r} is not a time: write 90s, 50m, 2h or a number of seconds", param, ctx)
+        return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+DURATION = _Duration()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What was said on the command line."""
+
+    paths: tuple[Path, ...]
+    select: tuple[str, ...]
+    exclude: tuple[str, ...]
+    sandbox: SandboxOptions | None
+    yes: bool
+    only_new: bool
+    wish: Wish
+    events: Path | None
+    as_json: bool
+
+
+@click.command()
+@options.paths
+@options.selection
+@rehearsal
+@click.option("--yes", is_flag=True, help="Submit without asking; needed where there is no terminal.")
+@click.option("--max-submits", type=click.IntRange(min=0), metavar="N", help="At most so many paid submits.")
+@click.option("--deadline", type=DURATION, metavar="50m", help="End after this time; bought videos wait.")
+@click.option("--fail-fast", is_flag=True, help="Submit nothing more after the first failure.")
+@click.option("--only-new", is_flag=True, help="No downloads of what was saved before.")
+@options.events
+@options.as_json
+@pass_context
+def command(
+    context: Context,
+    paths: tuple[Path, ...],
+    *,
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    sandbox: SandboxOptions | None,
+    yes: bool,
+    max_submits: int | None,
+    deadline: float | None,
+    fail_fast: bool,
+    only_new: bool,
+    events: Path | None,
+    as_json: bool,
+) -> Exit:
+    """Do it: submit, poll, download, verify. PATH is a manifest, a folder, or a plan file."""
+    wish = Wish(max_submits=max_submits, deadline=deadline, fail_fast=fail_fast)
+    said = _Said(
+        paths=paths,
+        select=select,
+        exclude=exclude,
+        sandbox=sandbox,
+        yes=yes,
+        only_new=only_new,
+        wish=wish,
+        events=events,
+        as_json=as_json,
+    )
+    return _apply(context, said)
+
+
+@click.command()
+@options.paths
+@options.selection
+@rehearsal
+@click.option("--deadline", type=DURATION, metavar="50m", help="End after this time.")
+@options.events
+@options.as_json
+@pass_context
+def collect(
+    context: Context,
+    paths: tuple[Path, ...],
+    *,
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    sandbox: SandboxOptions | None,
+    deadline: float | None,
+    events: Path | None,
+    as_json: bool,
+) -> Exit:
+    """Poll and download what was bought; never buys."""
+    said = _Said(
+        paths=paths,
+        select=select,
+        exclude=exclude,
+        sandbox=sandbox,
+        yes=True,
+        only_new=False,
+        wish=Wish(buying=False, deadline=deadline),
+        events=events,
+        as_json=as_json,
+    )
+    return _apply(context, said)
+
+
+def _apply(context: Context, said: _Said) -> Exit:
+    environment = read_environment(context.env_file)
+    agreed = _plan_file(said.paths)
+    paths = said.paths if agreed is None else _manifests(context, agreed)
+    batch = load(context, paths, sandboxed=said.sandbox is not None, environment=environment)
+    for problem in batch.warnings:
+        click.echo(problem_line(problem), err=True)
+    with RunLock(batch.project):
+        secrets = [environment.get(pack.key.variable, "") for pack in batch.packs.values() if pack.key is not None]
+        select = said.select if agreed is None else tuple(job.job for job in agreed.jobs)
+        if agreed is not None:
+            _check_stale(agreed, batch, said)
+        picture = look(batch, select=select, exclude=said.exclude, secrets=secrets)
+        plan = picture.plan(only_new=said.only_new)
+        return _carry_out(said, picture, plan, environment)
+
+
+def _carry_out(said: _Said, picture: Picture, plan: Plan, environment: Mapping[str, str]) -> Exit:
+    if plan.problems:
+        raise InvalidError(plan.problems, message="nothing was sent")
+    packs = [picture.batch.packs[name] for name in sorted(_needed(said, picture, plan))]
+    known = services(packs, environment) if said.sandbox is None else {}
+    if not said.as_json or plan.changes:
+        click.echo(show.plan_text(plan, several=picture.several), err=said.as_json)
+    if only := bought_elsewhere(picture):
+        click.echo(f"{count(len(only), 'purchase')} of another branch: the ledger knows, and it counts.", err=True)
+    if not _agreed(said, plan):
+        click.echo("Nothing was sent.", err=True)
+        return Exit.UNFINISHED
+    with (
+        _providers(picture.batch.project, said, packs, known) as providers,
+        watch(expected(plan.actions), events=said.events) as sink,
+    ):
+        ended = carry_out(picture, plan, providers, said.wish, sink)
+    standings = standings_after(picture)
+    code = exit_code(picture.chosen, standings, ended)
+    jobs = show.jobs_json(
+        picture.chosen,
+        standings,
+        remotes={**read_sightings(picture.batch.project), **ended.remotes},
+        troubles=ended.troubles,
+    )
+    if said.as_json:
+        click.echo(show.document(summary=show.states(jobs), jobs=jobs))
+    else:
+        open_ = [job for job in jobs if job["state"] != "saved" or job["error"] is not None]
+        click.echo(show.jobs_text(open_, several=picture.several) if open_ else f"{show.states_text(jobs)}.")
+        _say_where(picture)
+    return code
+
+
+def _needed(said: _Said, picture: Picture, plan: Plan) -> set[str]:
+    if said.wish.buying:
+        return asked(plan, picture.batch.wanted)
+    collecting = Plan(tuple(action for action in plan.actions if action.act is not Act.SUBMIT))
+    return asked(collecting, picture.batch.wanted)
+
+
+def _agreed(said: _Said, plan: Plan) -> bool:
+    """Ask before something is submitted. Raises :class:`UsageError` where there is nobody to ask."""
+    if said.yes or not plan.summary["submit"]:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{count(plan.summary['submit'], 'job')} would be submitted, and there is no terminal to ask on",
+            hint="look at the plan, then add --yes",
+        )
+    return click.confirm("Submit?", err=True)
+
+
+@contextmanager
+def _providers(
+    project: Project, said: _Said, packs: Sequence[Pack], known: Mapping[str, Service]
+) -> Iterator[Mapping[str, Service]]:
+    """Give the services: the real ones, or the sandbox's for as long as the block runs."""
+    if said.sandbox is None or not packs:
+        yield known
+        return
+    with rehearse(project, said.sandbox) as url:
+        yield sandbox_services(packs, url)
+
+
+def _say_where(picture: Picture) -> None:
+    outputs = sorted({str(Path(w.output).parent) for w in picture.chosen if w.output is not None})
+    if outputs:
+        folders = ", ".join(str(picture.batch.project.output(folder)) for folder in outputs)
+        click.echo(f"Videos are in {folders}")
+
+
+# --- plan files ------------------------------------------------------------------------------------------------------
+
+
+def _plan_file(paths: tuple[Path, ...]) -> planfile.PlanFile | None:
+    plans = [path for path in paths if path.is_file() and planfile.is_planfile(path)]
+    if not plans:
+        return None
+    if len(paths) > 1:
+        raise UsageError("a plan file is applied alone", hint="it names its manifests itself")
+    return planfile.read(plans[0])
+
+
+def _manifests(context: Context, agreed: planfile.PlanFile) -> tuple[Path, ...]:
+    root = context.find().root
+    paths = tuple(root / name for name in agreed.manifests)
+    missing = [str(name) for name, path in zip(agreed.manifests, paths, strict=True) if not path.is_file()]
+    if missing:
+        said = f"the plan file's manifests are not in this project: {', '.join(missing)}"
+        raise UsageError(said, hint="run it inside the project, or name it with --project")
+    return paths
+
+
+def _check_stale(agreed: planfile.PlanFile, batch: Batch, said: _Said) -> None:
+    """Raise where a plan file no longer says what would happen now; jobs that it does not name are not its concern."""
+    now = look(batch).plan(only_new=said.only_new)
+    planfile.check(agreed, now, batch.wanted)

@@ -1,0 +1,80 @@
+"""What is known right now: the batch, its history, the disk, and the plan that follows. Read-only.
+
+``plan``, ``status``, ``verify`` and ``apply`` all look at this one picture, so that they never disagree.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from renderer.cli.session import Batch
+from renderer.manifest.document import Manifest
+from renderer.plan.plan import Options, Plan, make_plan
+from renderer.plan.select import choose
+from renderer.plan.standing import Standing, Wanted
+from renderer.run.journal import replay
+from renderer.run.store import Store
+from renderer.state.history import History, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A batch and what is known of it. ``only_ledger`` are records that no lockfile has, by release."""
+
+    batch: Batch
+    history: History
+    only_ledger: Mapping[str, Sequence[Record]]
+    store: Store
+    standings: Mapping[str, Standing]
+    chosen: Sequence[Wanted]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every job was chosen."""
+        return len(self.chosen) == len(self.batch.wanted)
+
+    @property
+    def several(self) -> bool:
+        """Whether jobs of more than one manifest are meant, so that an id alone does not name one."""
+        return len(self.batch.expansions) > 1
+
+    def plan(self, *, alive: bool = False, only_new: bool = False) -> Plan:
+        """Return what would be done about the chosen jobs."""
+        options = Options(only_new=only_new, alive=alive, whole=self.whole)
+        return make_plan(self.chosen, self.history, self.store.files(), options=options)
+
+
+def look(
+    batch: Batch,
+    *,
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    alive: bool = False,
+    secrets: Sequence[str] = (),
+) -> Picture:
+    """Return what is known of a batch. ``secrets`` are taken out of whatever is kept of answers.
+
+    Raises :class:`~renderer.errors.DiskError` for a damaged lockfile, :class:`~renderer.errors.UsageError` for a
+    selector that matches nothing.
+    """
+    history, only_ledger = replay(batch.project)
+    hashes = {s.sha256 for s in history.submissions.values() if s.sha256 is not None}
+    store = Store(batch.project, known=hashes, secrets=secrets)
+    standings = batch.standings(history, alive=alive)
+    chosen = choose(batch.wanted, standings, select=select, exclude=exclude)
+    return Picture(batch, history, only_ledger, store, standings, chosen)
+
+
+def bought_elsewhere(picture: Picture) -> list[str]:
+    """Return the submissions that only the ledger knows and that were bought: on another branch, or uncommitted."""
+    found = {
+        str(record["submission"])
+        for records in picture.only_ledger.values()
+        for record in records
+        if "submission" in record and not ({"refused"} & set(record))
+    }
+    return sorted(found)
+
+
+def manifest_of(batch: Batch, release: str) -> Manifest | None:
+    """Return the manifest with a release, or None."""
+    return next((manifest for manifest in batch.manifests if manifest.release == release), None)

@@ -1,0 +1,190 @@
+"""A plan is carried out: locks taken, files opened, effects wired, signals heard, and the exit code derived.
+
+The order is the promise: everything that can be refused is refused before the first byte leaves. This module wires;
+what happens in which order while it runs is the executor's.
+"""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from renderer.cli.picture import Picture
+from renderer.errors import Exit
+from renderer.plan.plan import Act, Plan
+from renderer.plan.standing import JobState, Standing, Wanted, stand
+from renderer.run.bench import Fetched, World
+from renderer.run.compact import compact
+from renderer.run.download import download
+from renderer.run.events import Sink
+from renderer.run.executor import Ended, Executor
+from renderer.run.journal import Journal, Pair
+from renderer.run.service import Service
+from renderer.run.sightings import read_sightings, write_sightings
+from renderer.run.transport import Transport
+from renderer.state import lockfile
+
+_SENDING = frozenset({Act.SUBMIT, Act.COLLECT, Act.DOWNLOAD, Act.HOLD})
+_UNFINISHED = frozenset({JobState.PLANNED, JobState.INTENDED, JobState.ACCEPTED, JobState.RENDERED, JobState.HELD})
+_FAILED = frozenset({JobState.FAILED, JobState.REFUSED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a person asked of a run. ``deadline`` is in seconds from now."""
+
+    buying: bool = True
+    max_submits: int | None = None
+    deadline: float | None = None
+    fail_fast: bool = False
+
+
+class SystemClock:
+    """Time as it is."""
+
+    def now(self) -> datetime:
+        """Return the wall clock's time in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that only grow."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after ``seconds``."""
+        await asyncio.sleep(seconds)
+
+
+def asked(plan: Plan, jobs: Iterable[Wanted]) -> set[str]:
+    """Return the providers to which carrying out a plan may send something."""
+    by_key = {wanted.key: wanted for wanted in jobs}
+    found = {action.provider for action in plan.actions if action.act in _SENDING}
+    for action in plan.actions:
+        if action.act is Act.SUBMIT and action.wanted is not None:
+            # A link is asked for again before it is used, and an edit in place is sent again, whoever made it.
+            found |= {by_key[need].job.provider for need in action.wanted.needs if need in by_key}
+    return found
+
+
+def carry_out(picture: Picture, plan: Plan, services: Mapping[str, Service], wish: Wish, sink: Sink) -> Ended:
+    """Carry a plan out under the project's lock, which the caller holds; return how it ended.
+
+    Raises :class:`~renderer.errors.DiskError` where the disk does not do what it must.
+    """
+    project, batch = picture.batch.project, picture.batch
+    folders = {project.lockfile(m.file).parent for m in batch.manifests} | {project.ledger}
+    folders |= {project.output(w.output).parent for w in picture.chosen if w.output is not None}
+    picture.store.check_writable(folders)
+    with ExitStack() as stack:
+        files: dict[str, Pair] = {}
+        for manifest in batch.manifests:
+            path = project.lockfile(manifest.file)
+            ledger = project.ledger / f"{manifest.release}.jsonl"
+            files[manifest.release] = Pair(
+                stack.enter_context(lockfile.Appender(path, file=project.relative(path))),
+                stack.enter_context(lockfile.Appender(ledger, file=project.relative(ledger))),
+            )
+            for record in picture.only_ledger.get(manifest.release, ()):
+                files[manifest.release].lockfile.append(lockfile.encode(record))
+        seen = read_sightings(project)
+        try:
+            ended = asyncio.run(_run(picture, plan, services, wish=wish, sink=sink, files=files))
+        finally:
+            picture.store.save()
+        known = picture.history.submissions
+        write_sightings(project, {id_: s for id_, s in {**seen, **ended.remotes}.items() if id_ in known})
+    for manifest in batch.manifests:
+        path = project.lockfile(manifest.file)
+        compact(path, file=project.relative(path))
+    return ended
+
+
+async def _run(
+    picture: Picture,
+    plan: Plan,
+    services: Mapping[str, Service],
+    *,
+    wish: Wish,
+    sink: Sink,
+    files: Mapping[str, Pair],
+) -> Ended:
+    batch, clock = picture.batch, SystemClock()
+    async with Transport(services) as transport:
+
+        async def fetch(
+            *, provider: str, link: str, part: Path, makes: str, progress: Callable[[int, int | None], None]
+        ) -> Fetched:
+            return await download(
+                transport, provider=provider, link=link, part=part, makes=makes, progress=progress, clock=clock
+            )
+
+        world = World(
+            root=batch.project.root,
+            base_urls={name: service.base_url for name, service in services.items()},
+            clock=clock,
+            api=transport,
+            fetch=fetch,
+            files=picture.store,
+            journal=Journal(picture.history, files),
+            chance=random.SystemRandom(),
+            sink=sink,
+            buying=wish.buying,
+            max_submits=wish.max_submits,
+            budgets=batch.budgets,
+            deadline=None if wish.deadline is None else clock.monotonic() + wish.deadline,
+            fail_fast=wish.fail_fast,
+        )
+        executor = Executor(plan, world, batch.packs, pacing=batch.pacing, others=batch.wanted)
+        with _signals(executor.stop):
+            return await executor.run()
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM stop the run gently, and the second end it at once: both are safe."""
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+    heard = 0
+
+    def hear() -> None:
+        nonlocal heard
+        heard += 1
+        if heard == 1:
+            stop()
+        elif main is not None:
+            main.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, hear)
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def exit_code(jobs: Sequence[Wanted], standings: Mapping[str, Standing], ended: Ended | None = None) -> Exit:
+    """Return what a run, or a look at one, amounts to (DESIGN 5, precedence 130, 4, 1, 3, 0)."""
+    states = [standings[wanted.key].state for wanted in jobs]
+    if ended is not None and ended.interrupted:
+        return Exit.INTERRUPTED
+    if ended is not None and ended.out_of_budget:
+        return Exit.BUDGET
+    if any(state in _FAILED for state in states) or (ended is not None and ended.stopped):
+        return Exit.FAILED
+    troubled = ended is not None and any(wanted.key in ended.troubles for wanted in jobs)
+    if troubled or any(state in _UNFINISHED for state in states):
+        return Exit.UNFINISHED
+    return Exit.DONE
+
+
+def standings_after(picture: Picture) -> dict[str, Standing]:
+    """Return what is known of each chosen job now that no writer is alive."""
+    return {wanted.key: stand(wanted, picture.history, alive=False) for wanted in picture.chosen}
