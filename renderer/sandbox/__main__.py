@@ -66,15 +66,17 @@ def _say_ready(port: int) -> None:
 
 def _follow(parent: int) -> None:
     """End with the parent: watch its process, and standard input where that is a pipe."""
-    threading.Thread(target=_watch_process, args=(parent, os.getppid()), daemon=True).start()
+    threading.Thread(
+        target=_watch_process, args=(parent,), kwargs={"is_ours": os.getppid() == parent}, daemon=True
+    ).start()
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # a closed /dev/null would say nothing about the parent
         threading.Thread(target=_watch_input, daemon=True).start()
 
 
-def _watch_process(parent: int, adopter: int) -> None:
-    # A zombie still answers signals, but whoever was our parent is not so any more.
-    while os.getppid() == adopter and _is_alive(parent):
+def _watch_process(parent: int, *, is_ours: bool) -> None:
+    # A parent that has died but was not yet waited for still answers signals; it is not our parent any more.
+    while _is_alive(parent) and (not is_ours or os.getppid() == parent):
         time.sleep(_LOOK)
     _stop()
 

@@ -15,7 +15,8 @@ is due; all that fit count it.
 provider   fliz, hifly, gen_video, yzx, foxapi
 operation  what the request does: a buying operation (``video``, ``video-by-text``, ``export``, ...),
            ``voice-tuning``, ``upload-url``, ``upload``, ``status``, ``list``, ``voices``, ``musics``,
-           ``avatars``, ``credit``, ``models``, ``content``, or ``file`` (a result's link)
+           ``avatars``, ``credit``, ``models``, ``content``, or ``file`` (a result's link); what an
+           API does not have is ``unknown``
 path       a glob over ``/<provider>/...``, as in ``/hifly/**/create_by_*``
 method     GET, POST, PUT, HEAD
 nth        1, or [1, 3]: only these of the requests that fit

@@ -78,13 +78,13 @@ def distorted(call: Call, answer: Answer, *, links: Links) -> Answer:
     """Alter the content of a true answer."""
     match call.fault:
         case faults.Edit(status=status, headers=headers, merge=merge):
-            if merge:
+            if merge and _is_json(answer):
                 answer = replace(answer, body=_json(_joined(json.loads(answer.body), merge)))
             return _with_headers(replace(answer, status=status or answer.status), headers)
         case faults.NumericId() if answer.task is not None:
             number = numeric_id(answer.task)
             return replace(answer, body=answer.body.replace(_json(answer.task), str(number).encode()))
-        case faults.Link(to=to):
+        case faults.Link(to=to) if _is_json(answer):
             data = _relinked(json.loads(answer.body), origin=call.origin, to=to, links=links)
             return replace(answer, body=_json(data))
         case faults.Swap(with_=kind) if kind != "plain":
@@ -173,6 +173,10 @@ def _page(body: str, *, status: int) -> Answer:
 
 def _json(data: Any) -> bytes:
     return json.dumps(data, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def _is_json(answer: Answer) -> bool:
+    return dict(answer.headers).get("content-type", "").startswith("application/json")
 
 
 def _joined(data: Any, merge: Any) -> Any:

@@ -17,7 +17,7 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +45,8 @@ class Request:
     @property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON (sorted keys, no spaces, UTF-8) of all four."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        plain = {"method": self.method, "path": self.path, "query": dict(self.query), "body": self.body}
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -136,7 +137,8 @@ class Tasks:
             pause=pause,
             facts=facts or {},
         )
-        self._append({"task": {key: value for key, value in asdict(task).items() if key != "notes"}})
+        plain = {spot.name: getattr(task, spot.name) for spot in fields(task) if spot.name != "notes"}
+        self._append({"task": {**plain, "reel": asdict(task.reel) if task.reel else None}})
         self._keep(task)
         return task
 
