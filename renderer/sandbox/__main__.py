@@ -69,6 +69,8 @@ def _follow(parent: int) -> None:
     threading.Thread(
         target=_watch_process, args=(parent,), kwargs={"is_ours": os.getppid() == parent}, daemon=True
     ).start()
+    if sys.stdin is None:
+        return
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # a closed /dev/null would say nothing about the parent
         threading.Thread(target=_watch_input, daemon=True).start()

@@ -78,10 +78,13 @@ class Sandbox:
         return self.until(lambda: self.fliz_status(video)["url"])
 
     def stop(self) -> None:
-        """Stop it and wait for its end."""
+        """Tell it to stop; `ended` waits for its end."""
         for client in self.clients:
             client.close()
         self.stopping.set()
+
+    def ended(self) -> None:
+        """Wait for its end."""
         self.thread.join(GUARD)
         assert not self.thread.is_alive()
 
@@ -113,8 +116,17 @@ def _started(home: Path, *, faults: Any = None, speed: float = FAST, seed: int =
     return Sandbox(home=home, port=ports[0], stopping=stopping, thread=thread)
 
 
+@pytest.fixture(scope="session")
+def stopped() -> Iterator[list[Sandbox]]:
+    """Collect sandboxes that are stopping: waiting for each at its test's end would be half of all time."""
+    stopping: list[Sandbox] = []
+    yield stopping
+    for sandbox in stopping:
+        sandbox.ended()
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, stopped: list[Sandbox]) -> Iterator[Start]:
     """Start sandboxes with faults and settings of the test's own."""
     running: list[Sandbox] = []
 
@@ -125,13 +137,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield starter
     for sandbox in running:
-        if sandbox.thread.is_alive():
-            sandbox.stop()
+        sandbox.stop()
+    stopped.extend(running)
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory, stopped: list[Sandbox]) -> Iterator[Sandbox]:
     """Share one well-behaved, very fast sandbox among a module's tests."""
     running = _started(tmp_path_factory.mktemp("sandbox") / "home")
     yield running
     running.stop()
+    stopped.append(running)
