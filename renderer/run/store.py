@@ -195,10 +195,10 @@ class Store:
         own = (self._project.state, self._parts, self._links, self._cache)
         check_writable((*own, *folders))
 
-    def clean(self, keep_parts: Collection[str], keep_hashes: Collection[str]) -> list[Cleaned]:
+    def clean(self, keep_parts: Collection[str], keep_hashes: Collection[str], *, dry: bool = False) -> list[Cleaned]:
         """Remove partial downloads of submissions that are not in ``keep_parts`` and cached files that no record names.
 
-        Only for the one writer. Links and answers stay. Raises :class:`DiskError`.
+        ``dry`` only tells what would go. For the one writer alone. Links and answers stay. Raises :class:`DiskError`.
         """
         parts = {_name(submission) for submission in keep_parts}
         hashes = set(keep_hashes)
@@ -209,7 +209,8 @@ class Store:
                 continue
             with disk_errors(path):
                 size = path.stat().st_size
-                path.unlink()
+                if not dry:
+                    path.unlink()
             cleaned.append(Cleaned(path, size))
         return cleaned
 
