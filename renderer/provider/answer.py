@@ -194,16 +194,17 @@ def _see(reply: Reply, places: ErrorPlaces, now: float) -> _Seen:
         code=code,
         message=message,
         request_id=request_id or clean(reply.headers.get("x-request-id", "")),
-        failed=fine and bool(places.ok) and bool(code) and code not in places.ok,
+        failed=fine and bool(places.ok) and bool(code),
         retry_after=retry_after(reply.headers.get("retry-after"), now),
     )
 
 
 def _said(places: ErrorPlaces, data: Any) -> tuple[str, str, str]:
-    """Return code, message and request id as an answer gives them, each "" where it does not."""
+    """Return error code, message and request id as an answer gives them, each "" where it does not."""
     found = (None if place is None else place.find(data) for place in (places.code, places.message, places.request_id))
     code, message, request_id = found
-    return clean(word(code)), phrase(message), clean(word(request_id))
+    said = clean(word(code))
+    return "" if said in places.ok else said, phrase(message), clean(word(request_id))
 
 
 def _rule(pack: Pack, status: int, code: str) -> ErrorRule | None:
@@ -310,8 +311,6 @@ def _phase(
 def _verdict(pack: Pack, status: Status, inner: Any, seen: _Seen) -> Fault:
     """Return why a task failed, in the provider's words."""
     code, message, request_id = _said(status.error, inner)
-    if code in status.error.ok:
-        code = ""
     rule = next((rule for rule in pack.errors if code and code in rule.codes), None)
     kind = rule.kind if rule is not None and rule.kind is not ErrorClass.BUSY else ErrorClass.FAILED
     remedy = rule.remedy if rule is not None and rule.kind is not ErrorClass.BUSY else ""

@@ -286,6 +286,8 @@ def test_every_list(subject: Subject) -> None:
             for chosen, sent in words.items():
                 assert request.list_request(listing, chosen={option: chosen}).query[option] == sent
         assert answer.read_list(subject.pack, listing, reply(example["answer"]), now=NOW) == example["rows"]
+        if "empty" in example:
+            assert answer.read_list(subject.pack, listing, reply(example["empty"]), now=NOW) == []
 
 
 def test_the_webhook(subject: Subject) -> None:
