@@ -111,10 +111,7 @@ class Gate:
         if outcome is None:
             answer = await self._answer(call)
             outcome = await mischief.instead(call, self._provider, when="after")
-        if outcome is None and answer is not None:
-            outcome = mischief.distorted(call, answer, links=self._links)
-        if outcome is None:
-            raise AssertionError("a request ends in an answer or a hang-up")
+            outcome = outcome or mischief.distorted(call, answer, links=self._links)
         self._log.add(call, outcome, answer=answer)
         await mischief.deliver(call, outcome, wire)
 
