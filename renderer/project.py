@@ -46,6 +46,11 @@ class Project:
         return self.home / ".renderer"
 
     @property
+    def ignored(self) -> Path:
+        """The file that keeps all of ``.renderer/`` out of git, so that no link or ledger is ever committed."""
+        return self.root / ".renderer" / ".gitignore"
+
+    @property
     def ledger(self) -> Path:
         """The folder of the ledgers, one ``<release>.jsonl`` each."""
         return self.state / "ledger"

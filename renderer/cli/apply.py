@@ -16,7 +16,7 @@ from renderer.cli.options import Context, pass_context
 from renderer.cli.picture import Picture, bought_elsewhere, look
 from renderer.cli.progress import expected, watch
 from renderer.cli.rehearsal import SandboxOptions, rehearsal, rehearse
-from renderer.cli.running import Wish, asked, carry_out, exit_code, standings_after
+from renderer.cli.running import NOTHING, Wish, asked, carry_out, exit_code, standings_after
 from renderer.cli.session import Batch, load
 from renderer.cli.text import count, problem_line
 from renderer.errors import Exit, InvalidError, UsageError
@@ -28,7 +28,7 @@ from renderer.run.sightings import read_sightings
 from renderer.state.runlock import RunLock
 
 
-class _Duration(click.ParamType):
+class _Duration(click.ParamType[float]):
     """A time such as ``50m``, ``90s`` or a number of seconds."""
 
     name = "duration"
@@ -163,11 +163,15 @@ def _carry_out(said: _Said, picture: Picture, plan: Plan, environment: Mapping[s
     if not _agreed(said, plan):
         click.echo("Nothing was sent.", err=True)
         return Exit.UNFINISHED
-    with (
-        _providers(picture.batch.project, said, packs, known) as providers,
-        watch(expected(plan.actions), events=said.events) as sink,
-    ):
-        ended = carry_out(picture, plan, providers, said.wish, sink)
+    ended = NOTHING
+    if packs or plan.changes or picture.only_ledger:
+        with (
+            _providers(picture.batch.project, said, packs, known) as providers,
+            watch(expected(plan.actions), events=said.events) as sink,
+        ):
+            ended = carry_out(picture, plan, providers, said.wish, sink)
+    else:
+        click.echo("Nothing was sent.", err=True)
     standings = standings_after(picture)
     code = exit_code(picture.chosen, standings, ended)
     jobs = show.jobs_json(

@@ -20,6 +20,7 @@ from renderer.plan.plan import Act, Plan
 from renderer.plan.standing import JobState, Standing, Wanted, stand
 from renderer.run.bench import Fetched, World
 from renderer.run.compact import compact
+from renderer.run.disk import write_whole
 from renderer.run.download import download
 from renderer.run.events import Sink
 from renderer.run.executor import Ended, Executor
@@ -29,6 +30,7 @@ from renderer.run.sightings import read_sightings, write_sightings
 from renderer.run.transport import Transport
 from renderer.state import lockfile
 
+IGNORED = b"*\n!.gitignore\n"
 _SENDING = frozenset({Act.SUBMIT, Act.COLLECT, Act.DOWNLOAD, Act.HOLD})
 _UNFINISHED = frozenset({JobState.PLANNED, JobState.INTENDED, JobState.ACCEPTED, JobState.RENDERED, JobState.HELD})
 _FAILED = frozenset({JobState.FAILED, JobState.REFUSED})
@@ -42,6 +44,10 @@ class Wish:
     max_submits: int | None = None
     deadline: float | None = None
     fail_fast: bool = False
+
+
+NOTHING = Ended(troubles={}, remotes={}, stopped=frozenset(), out_of_budget=False, interrupted=False)
+"""How a run ended that had nothing to do."""
 
 
 class SystemClock:
@@ -80,6 +86,8 @@ def carry_out(picture: Picture, plan: Plan, services: Mapping[str, Service], wis
     folders = {project.lockfile(m.file).parent for m in batch.manifests} | {project.ledger}
     folders |= {project.output(w.output).parent for w in picture.chosen if w.output is not None}
     picture.store.check_writable(folders)
+    if not project.ignored.exists():
+        write_whole(project.ignored, IGNORED)
     with ExitStack() as stack:
         files: dict[str, Pair] = {}
         for manifest in batch.manifests:

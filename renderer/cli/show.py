@@ -108,8 +108,9 @@ def plan_sums(plan: Plan) -> str:
     summary = plan.summary
     parts = [f"{summary[act.value]} to {act.value}" for act in Act if act in _DOING and summary[act.value]]
     parts += [f"{summary[act.value]} {word}" for act, word in _BEING.items() if summary[act.value]]
-    paid = f"; {count(summary['paid'], 'paid submit')}" if summary["submit"] else ""
-    return f"Plan: {', '.join(parts) or 'nothing to do'}{paid}."
+    if not plan.changes:
+        return f"Nothing to do{f': {found}' if (found := ', '.join(parts)) else ''}."
+    return f"Plan: {', '.join(parts)}; {count(summary['paid'], 'paid submit')}."
 
 
 _DOING = (Act.SUBMIT, Act.COLLECT, Act.DOWNLOAD, Act.RESTORE, Act.RENAME)

@@ -5,6 +5,8 @@ stands around them. What goes to a terminal goes through :func:`inert` first. Th
 """
 
 import re
+from collections.abc import Sequence
+from unicodedata import east_asian_width
 
 from renderer.errors import Problem
 
@@ -41,3 +43,17 @@ def problem_line(problem: Problem) -> str:
     hint = f" ({problem.hint})" if problem.hint else ""
     place = f"{problem.file}:{problem.line}:{problem.column}"
     return inert(f"{place}: {problem.severity}: {problem.message}{hint}")
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned columns under ``heads`` (none for no heads); wide characters count twice."""
+    lines = [[one_line(cell) for cell in row] for row in ([heads, *rows] if heads else rows)]
+    widths = [max(_width(line[at]) for line in lines) for at in range(len(lines[0]))] if lines else []
+    return "\n".join(
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else sum(1 + (east_asian_width(c) in "WF") for c in text)

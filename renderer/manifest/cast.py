@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from renderer.manifest.document import Manifest
+from renderer.manifest.expression import has_syntax
 from renderer.manifest.job import Kind
 from renderer.manifest.levels import Level, merge
 from renderer.manifest.notes import Notes, Place
@@ -73,6 +74,12 @@ class Casting:
     manifest: Manifest
     operations: Operations
     notes: Notes
+
+    def is_fixed(self, declaration: Declaration) -> bool:
+        """Whether all rows of a declaration make the same choice: no template has a say in it."""
+        trees = (declaration.tree, self.manifest.defaults, *self.manifest.profiles.values())
+        names = (tree.get(key) for tree in trees for key in ("profile", "provider", "operation"))
+        return not any(isinstance(name, str) and has_syntax(name) for name in names)
 
     def choose(self, declaration: Declaration, context: Mapping[str, Any], who: str) -> Choice:
         """Return who makes one job. Raises :class:`Skip` where that cannot be said."""

@@ -4,6 +4,7 @@ Everything that is wrong is collected, each with its place; jobs that could be m
 so that later checks can say more. Decides nothing about money.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -125,6 +126,8 @@ class _Work:
         several = "for_each" in declaration.tree
         rows = self._rows(declaration) if several else [Row({}, None)]
         casts: dict[Choice, Cast] = {}
+        fixed = several and self.casting.is_fixed(declaration)
+        choice: Choice | None = None
         for row in rows:
             context = {**self._context(), "id": declaration.name}
             if several:
@@ -133,7 +136,8 @@ class _Work:
                 job_id = self._id(declaration, row, context)
                 who = job_id if several else ""
                 context["id"] = job_id
-                choice = self.casting.choose(declaration, context, who)
+                if choice is None or not fixed:
+                    choice = self.casting.choose(declaration, context, who)
                 if choice not in casts:
                     casts[choice] = self.casting.cast(declaration, choice)
                 if several:
@@ -263,7 +267,7 @@ class _Work:
             self._folders.add(folder)
         if (why := unportable(name)) is not None:
             raise PathError(f"the id makes no portable file name: {why}")
-        if self.project.output(f"{folder}/{name}").is_symlink():
+        if os.path.islink(f"{self.project.home}/{folder}/{name}"):  # noqa: PTH114 (six times faster, for each of 100,000 rows)
             raise PathError(f"{folder}/{name} is a symbolic link")
         return f"{folder}/{name}"
 

@@ -100,7 +100,9 @@ class Job:
 
 def leaves(value: Tree, path: Path = ()) -> Iterator[tuple[Path, Value]]:
     """Yield each leaf of a tree of values with its path, in order."""
-    if isinstance(value, Mapping):
+    if isinstance(value, str):  # most are, and the question about maps is dear
+        yield path, value
+    elif isinstance(value, Mapping):
         for key, child in value.items():
             yield from leaves(child, (*path, key))
     elif isinstance(value, list):

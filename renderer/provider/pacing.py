@@ -68,7 +68,8 @@ class Lane:
 
     def busy(self, now: float, fault: Fault, *, retry_after: float | None, jitter: float) -> bool:
         """The provider is busy. Return whether the job may be sent again in this run."""
-        wait = self._back_off(jitter) if retry_after is None else retry_after
+        # Bounded: a provider that says "in a day" is asked again in a minute, a few times, and then stops.
+        wait = self._back_off(jitter) if retry_after is None else min(retry_after, _BACK_OFF_MOST)
         return self._refused(now, fault, busy=True, wait=wait, patience=BUSY_SECONDS)
 
     def stop(self, fault: Fault) -> None:
@@ -84,7 +85,7 @@ class Lane:
             self._tries, self._since, self._busy = 0, now, busy
         self._tries += 1
         self._next = max(self._next, now + wait)
-        spent = now - self._since >= patience or self._next - self._since > patience
+        spent = self._next - self._since >= patience
         if spent or (fault.kind is ErrorClass.UNSENT and self._tries >= UNSENT_TRIES):
             self.stop(fault)
         return self.stopped is None

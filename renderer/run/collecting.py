@@ -5,6 +5,7 @@ without its query, and kept in a file only where the provider gives it once. A f
 whole: the cache first, then the output, then the record.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -197,13 +198,12 @@ async def keep(bench: Bench, errand: Errand, submission: str, fetched: Fetched) 
     """Move a verified file into the cache, publish it, and record it."""
     known = bench.submission(submission)
     output = errand.wanted.output if errand.wanted is not None else None
-    bench.world.files.admit(fetched.path, fetched.sha256)
+    await asyncio.to_thread(bench.world.files.admit, fetched.path, fetched.sha256)
     if known.sha256 is not None and known.sha256 != fetched.sha256:
         # Saved before: the record stands. The provider now serves other bytes for the same task.
         _in_trouble(bench, errand, "the provider now serves another file than the one that was saved before")
         return
-    if output is not None:
-        publish(bench, errand, fetched.sha256, output)
+    stands = output is None or await publish(bench, errand, fetched.sha256, output)
     if known.sha256 is None:
         saved: dict[str, object] = {"sha256": fetched.sha256, "bytes": fetched.bytes, "at": bench.now()}
         if fetched.duration is not None:
@@ -213,13 +213,14 @@ async def keep(bench: Bench, errand: Errand, submission: str, fetched: Fetched) 
         await bench.write(errand, submission, saved=saved)
     bench.world.files.drop_link(submission)
     bench.rendered.pop(submission, None)
-    bench.troubles.pop(errand.key, None)
-    bench.emit("saved", errand, output or "in the cache")
+    if stands:
+        bench.troubles.pop(errand.key, None)
+    bench.emit("saved", errand, output if output is not None and stands else "in the cache")
 
 
-def publish(bench: Bench, errand: Errand, sha256: str, output: str) -> bool:
+async def publish(bench: Bench, errand: Errand, sha256: str, output: str) -> bool:
     """Let a cached file appear at its output, unless something stands there that is not ours to replace."""
-    look = bench.world.files.at(output)
+    look = await asyncio.to_thread(bench.world.files.at, output)
     if look.look in (Look.FOREIGN, Look.CHANGED):
         said = "a file stands there that this project did not make, or that was changed"
         bench.troubles[errand.key] = Trouble("output", f"{output} was not written: {said}", "move it away")
@@ -227,5 +228,9 @@ def publish(bench: Bench, errand: Errand, sha256: str, output: str) -> bool:
         return False
     if look.look is Look.OURS and look.sha256 == sha256:
         return True
-    bench.world.files.publish(sha256, output)
+    try:
+        await asyncio.to_thread(bench.world.files.publish, sha256, output)
+    except DiskFull as error:
+        _in_trouble(bench, errand, f"{error.message}; the video is in the cache")
+        return False
     return True

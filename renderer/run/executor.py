@@ -279,7 +279,7 @@ class Executor:
             case Act.KEEP:
                 bench.emit("kept", errand, action.reason)
             case Act.RENAME if action.source is not None:
-                files.rename(action.source, wanted.output)
+                await asyncio.to_thread(files.rename, action.source, wanted.output)
                 bench.emit("renamed", errand, f"{action.source} -> {wanted.output}")
             case Act.DOWNLOAD if files.cached(sha256) is None:
                 await collecting.download(bench, errand, known.submission.id)
@@ -287,7 +287,7 @@ class Executor:
                 bench.troubles[errand.key] = Trouble("download", "its file is not on this machine", "apply again")
             case _:
                 # Just downloaded, a twin's, or another version's time has come again.
-                if collecting.publish(bench, errand, sha256, wanted.output) and action.act is Act.RESTORE:
+                if await collecting.publish(bench, errand, sha256, wanted.output) and action.act is Act.RESTORE:
                     bench.emit("restored", errand, wanted.output)
 
     async def _without_job(self, errand: Errand) -> None:
