@@ -69,13 +69,13 @@ def build(job: Job, pack: Pack) -> OpenRequest:
     except (TemplateError, ValueError) as error:
         raise InvalidError([_problem(job, (), "template", f"no request can be made of `{job.id}`: {error}")]) from None
     request = OpenRequest("POST", path, {name: _flat(value) for name, value in query.items()}, body)
-    # A template that forgets a reference would drop it silently, and buy something else.
-    used = {value for _, value in leaves({"path": list(path), "query": query, "json": body}) if _is_open(value)}
-    lost = [(path, value) for path, value in leaves(job.values) if _is_open(value) and value not in used]
-    if lost:
-        raise InvalidError(
-            [_problem(job, path, "unused", f"`{path[-1]}` takes no such value here") for path, _ in lost]
-        )
+    if given := [(path, value) for path, value in leaves(job.values) if _is_open(value)]:
+        # A template that forgets a reference would drop it silently, and buy something else.
+        sent: Open = {"path": list(request.path), "query": query, "json": body}
+        used = {value for _, value in leaves(sent) if _is_open(value)}
+        lost = [path for path, value in given if value not in used]
+        if lost:
+            raise InvalidError([_problem(job, p, "unused", f"`{p[-1]}` takes no such value here") for p in lost])
     return request
 
 
@@ -140,56 +140,65 @@ def declared(job: Job, *, known: Mapping[str, str]) -> str:
 
 
 def fingerprints(jobs: Iterable[Job], packs: Mapping[str, Pack]) -> dict[str, Identity]:
-    """Return request, fingerprint and declared of every job by its key, references before what refers to them.
+    """Return request, fingerprint and declared of every job by its key, in the order of the jobs.
 
     Raises :class:`InvalidError` with every problem of every job; references that lead nowhere or in a circle too.
     """
-    waiting = {job.key: job for job in jobs}
-    order = list(waiting)
+    by_key = {job.key: job for job in jobs}
+    refs = {key: list(job.refs()) for key, job in by_key.items()}
     done: dict[str, Identity] = {}
+    tried: set[str] = set()
     problems: list[Problem] = []
-    failed: set[str] = set()
-    stack = list(reversed(order))
-    entered: set[str] = set()
-    while stack:
-        key = stack[-1]
-        job = waiting[key]
-        needs = {ref.job: f"{job.release}/{ref.job}" for _, ref in job.refs()}
-        if key in done or key in failed:
-            stack.pop()
-            continue
-        if key not in entered:
-            entered.add(key)
-            ahead = [need for need in needs.values() if need in waiting and need not in entered]
-            if ahead:
-                stack.extend(ahead)
-                continue
-        stack.pop()
-        for path, ref in job.refs():
-            if needs[ref.job] not in done and needs[ref.job] not in failed:
-                problems.append(
-                    _problem(job, path, "reference", f"`{ref.job}.{ref.field}` leads nowhere or in a circle")
-                )
+    for key in _references_first(by_key, refs):
+        job = by_key[key]
+        tried.add(key)
+        for path, ref in refs[key]:
+            if _key(job, ref) not in tried:
+                message = f"`{ref.job}.{ref.field}` leads nowhere or in a circle"
+                problems.append(_problem(job, path, "reference", message))
         try:
             request = build(job, packs[job.provider])
         except InvalidError as error:
             problems.extend(error.problems)
-            failed.add(key)
             continue
-        if any(need not in done for need in needs.values()):
-            failed.add(key)
-            continue
-        operation = packs[job.provider].operations[job.operation]
-        prints = {name: done[need].fingerprint for name, need in needs.items()}
-        declarations = {name: done[need].declared for name, need in needs.items()}
-        done[key] = Identity(
-            request,
-            fingerprint(request, operation, take=job.take, known=prints),
-            declared(job, known=declarations),
-        )
+        needs = {ref.job: done.get(_key(job, ref)) for _, ref in refs[key]}
+        known = {name: identity for name, identity in needs.items() if identity is not None}
+        if len(known) == len(needs):
+            operation = packs[job.provider].operations[job.operation]
+            prints = {name: identity.fingerprint for name, identity in known.items()}
+            declarations = {name: identity.declared for name, identity in known.items()}
+            done[key] = Identity(
+                request,
+                fingerprint(request, operation, take=job.take, known=prints),
+                declared(job, known=declarations),
+            )
     if problems:
         raise InvalidError(sorted(problems))
-    return {key: done[key] for key in order}
+    return {key: done[key] for key in by_key}
+
+
+def _references_first(jobs: Mapping[str, Job], refs: Mapping[str, list[tuple[Path, Ref]]]) -> Iterator[str]:
+    """Yield each key once, after those that its job refers to; without recursion, and through circles too."""
+    entered: set[str] = set()
+    left: set[str] = set()
+    for first in jobs:
+        stack = [first]
+        while stack:
+            key = stack[-1]
+            ahead = [] if key in entered else [_key(jobs[key], ref) for _, ref in refs[key]]
+            entered.add(key)
+            ahead = [need for need in ahead if need in jobs and need not in entered]
+            if ahead:
+                stack.extend(ahead)
+                continue
+            stack.pop()
+            if key not in left:
+                left.add(key)
+                yield key
+
+
+def _key(job: Job, ref: Ref) -> str:
+    return f"{job.release}/{ref.job}"
 
 
 def marks(request: Request, operation: Operation) -> dict[str, str]:
