@@ -23,6 +23,7 @@ from renderer.errors import RendererError
 
 _CREDENTIAL = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH", re.IGNORECASE)
 _QUERY = re.compile(r"(https?:(?:\\?/){2}[^\s\"'<>?#]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+_USER = re.compile(r"(https?:(?:\\?/){2})[^\s\"'<>/@]*@", re.IGNORECASE)
 _BEARER = re.compile(r"(?i)\b(bearer)\s+[^\s\"',]+")
 _SHORTEST = 4  # characters; taking out shorter values would leave no text
 
@@ -53,7 +54,7 @@ def redacted(text: str, secrets: Sequence[str]) -> str:
     """Return text without ``secrets``, bearer tokens and the queries of URLs."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "[secret]")
-    return _BEARER.sub(r"\1 [secret]", _QUERY.sub(r"\1?[query]", text))
+    return _BEARER.sub(r"\1 [secret]", _QUERY.sub(r"\1?[query]", _USER.sub(r"\1", text)))
 
 
 def _folders(context: Context) -> Iterator[Path]:

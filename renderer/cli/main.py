@@ -23,7 +23,7 @@ import click
 import renderer
 from renderer.cli.options import EVERYWHERE, Context, everywhere
 from renderer.cli.text import inert, problem_line
-from renderer.errors import DiskError, Exit, InvalidError, RendererError
+from renderer.errors import DiskError, Exit, InvalidError, RendererError, UsageError
 
 _NAME = "renderer"
 _COMPLETE = "_RENDERER_COMPLETE"
@@ -34,12 +34,13 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.E
 
 
 class _Entry(NamedTuple):
-    """A command: its name, the module of ``cli`` and the name in it, and one line of help."""
+    """A command: its name, the module of ``cli`` and the name in it, one line of help, and the extra that it needs."""
 
     name: str
     module: str
     attribute: str
     help: str
+    extra: str = ""
 
 
 _COMMANDS = (
@@ -51,7 +52,7 @@ _COMMANDS = (
     _Entry("status", "status", "command", "Show each job's state."),
     _Entry("verify", "verify", "command", "Hash the outputs again."),
     _Entry("providers", "providers", "command", "Show what is known of providers; check a credential."),
-    _Entry("sandbox", "sandbox", "command", "Serve the five providers' APIs on this machine."),
+    _Entry("sandbox", "sandbox", "command", "Serve the five providers' APIs on this machine.", "sandbox"),
     _Entry("schema", "schema", "command", "Print a JSON Schema."),
     _Entry("unlock", "unlock", "command", "Tell who is working on the project."),
     _Entry("clean", "clean", "command", "Drop partial files and cached files that no record names."),
@@ -67,9 +68,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         for entry in _COMMANDS:
             if entry.name == cmd_name:
-                module = importlib.import_module(f"renderer.cli.{entry.module}")
-                command: click.Command = getattr(module, entry.attribute)
-                return command
+                return _load(entry)
         return None
 
     def resolve_command(
@@ -93,6 +92,18 @@ class _Commands(click.Group):
         if _COMPLETE in os.environ:
             super().main(args, prog_name or _NAME, complete_var=_COMPLETE, **extra)
         sys.exit(_run(self, sys.argv[1:] if args is None else args))
+
+
+def _load(entry: _Entry) -> click.Command:
+    try:
+        command: click.Command = getattr(importlib.import_module(f"renderer.cli.{entry.module}"), entry.attribute)
+    except ModuleNotFoundError as error:
+        if not entry.extra or (error.name or "").split(".")[0] == renderer.__name__:
+            raise
+        raise UsageError(
+            f"`{entry.name}` needs {error.name}, which is not installed", hint=f"pip install 'renderer[{entry.extra}]'"
+        ) from None
+    return command
 
 
 @click.group(

@@ -20,7 +20,7 @@ def command(context: Context) -> Exit:
     if (rehearsing := holder(project.sandbox())) is not None:
         click.echo(inert(f"A rehearsal (--sandbox) is under way: {rehearsing}."))
     if (working := holder(project)) is None:
-        click.echo("Nobody is working on this project; there is nothing to unlock.")
+        click.echo("Nobody is writing to the project itself; there is nothing to unlock.")
         return Exit.DONE
     click.echo(inert(f"Somebody is working on this project: {working}."))
     click.echo("Wait for it, or end it with Ctrl-C or SIGTERM: what it bought is on record, and nothing is lost.")
