@@ -12,6 +12,8 @@ from renderer.manifest.schema import Schema
 from renderer.project import Project, find_project
 
 _FILM = ("task", "url", "file")
+
+
 def _fields(words: str) -> frozenset[str]:
     return frozenset(words.split())
 

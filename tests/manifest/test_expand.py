@@ -1,0 +1,168 @@
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from renderer.errors import InvalidError
+from renderer.manifest.document import is_manifest, read_manifest, seconds
+from renderer.manifest.expand import Expansion, check_batch
+from renderer.manifest.job import Mark, Ref, Upload
+from renderer.manifest.schema import Schema
+from renderer.manifest.yamlfile import read_yaml
+from renderer.project import Project
+
+Expanded = Callable[..., Expansion]
+
+
+def test_marks_point_at_what_gave_the_value(expanded: Expanded) -> None:
+    """A value from defaults or a profile has its position there; the job itself that of its key."""
+    text = (
+        "version: 1\n"
+        "defaults: {language: en, captions: {style: bold, color: red}}\n"
+        "profiles:\n"
+        "  short: {captions: {style: thin}}\n"
+        "videos:\n"
+        "  a: {provider: studio, profile: short, title: A, images: [x, y]}\n"
+    )
+
+    def at(line: int, word: str) -> Mark:
+        return Mark(line, text.splitlines()[line - 1].index(word) + 1)
+
+    (job,) = expanded(text).jobs
+    assert job.values["captions"] == {"style": "thin", "color": "red"}
+    assert job.mark() == at(6, "a:")
+    assert job.mark("title") == at(6, "A,")
+    assert job.mark("images", 1) == at(6, "y]")
+    assert job.mark("language") == at(2, "en")
+    assert job.mark("captions", "style") == at(4, "thin")
+    assert job.mark("captions", "color") == at(2, "red")
+    assert job.problem(("language",), "c", "m").path == "$.videos.a.language"
+
+
+def test_references_and_uploads_are_values(expanded: Expanded) -> None:
+    """What is not known yet stays in the job as a value of its own."""
+    expansion = expanded(
+        "version: 1\n"
+        "assets:\n  v: {provider: hifly, operation: voice, title: x, audio: {upload: ../media/a.bin}}\n"
+        "videos:\n  a: {provider: hifly, operation: video-by-text, text: x, avatar: '1', voice: {ref: v.voice}}\n",
+        files={"media/a.bin": b"sound"},
+    )
+    assert expansion.problems == ()
+    asset, video = expansion.jobs
+    assert [upload.path for _, upload in asset.uploads()] == ["media/a.bin"]
+    assert isinstance(asset.values["audio"], Upload)
+    assert list(video.refs()) == [(("voice",), Ref("v", "voice"))]
+
+
+def test_fault_12_cells_are_never_evaluated(expanded: Expanded) -> None:
+    """Template syntax, special maps and anything else in data arrive as they are."""
+    rows = [{"k": "a", "t": "{{ vars.x }}{% if %}", "m": {"file": "/etc/passwd"}, "n": None}]
+    (job,) = expanded(
+        "version: 1\nvars: {x: y}\nvideos:\n  v:\n    for_each: {json: ../r.json, key: k}\n    provider: studio\n"
+        "    text: '{{ each.t }}'\n    options: {m: '{{ each.m }}', n: '{{ each.n }}'}\n",
+        files={"r.json": json.dumps(rows)},
+    ).jobs
+    assert job.values == {"text": "{{ vars.x }}{% if %}", "options": {"m": {"file": "/etc/passwd"}}}
+
+
+def test_fault_12_a_prompt_file_arrives_byte_for_byte(expanded: Expanded) -> None:
+    """A megabyte of quotes, braces, emoji and right-to-left text is the value."""
+    text = "\"'{{ x }}{% y %}{# z\u202e\U0001f600\\\n" * 40_000
+    (job,) = expanded(
+        "version: 1\nvideos:\n  v: {provider: studio, prompt: {file: ../p.txt}}\n", files={"p.txt": text}
+    ).jobs
+    assert job.values["prompt"] == text
+
+
+def test_fault_15_a_hundred_thousand_rows(expanded: Expanded) -> None:
+    """A large table becomes as many jobs, in order, and a mistake in all of them is one problem."""
+    table = io.StringIO()
+    csv.writer(table).writerows([["sku", "name"], *([f"s{n}", f'Name "{n}",\nsecond line'] for n in range(100_000))])
+    text = "version: 1\nvideos:\n  p: {for_each: {csv: ../p.csv, key: sku}, provider: studio, title: '{{ each.%s }}'}\n"
+    expansion = expanded(text % "name", files={"p.csv": table.getvalue()})
+    assert expansion.problems == ()
+    assert len(expansion.jobs) == 100_000
+    assert expansion.jobs[-1].values == {"title": 'Name "99999",\nsecond line'}
+    (problem,) = expanded(text % "nam").problems
+    assert "99,999 times more" in problem.message
+
+
+def test_defaults_of_one_provider_do_not_bind_another(expanded: Expanded) -> None:
+    """An operation in the defaults counts where the provider has it."""
+    one, other = expanded(
+        "version: 1\ndefaults: {provider: fliz, operation: translate}\nvideos:\n"
+        "  a: {source: t, language: fr}\n  b: {provider: yzx, model: m, prompt: p}\n"
+    ).jobs
+    assert (one.provider, one.operation) == ("fliz", "translate")
+    assert (other.provider, other.operation) == ("yzx", "video")
+
+
+def test_jobs_that_could_be_made_stand_beside_problems(expanded: Expanded) -> None:
+    """One wrong job does not hide the others, so that later checks can say more."""
+    expansion = expanded("version: 1\nvideos:\n  a: {provider: studio, text: '{{ x }}'}\n  b: {provider: studio}\n")
+    assert [job.id for job in expansion.jobs] == ["b"]
+    assert [problem.code for problem in expansion.problems] == ["template"]
+
+
+def test_releases_stems_and_outputs_are_unique_in_a_batch(expanded: Expanded) -> None:
+    """Two manifests of one project share neither release nor stem nor output."""
+    one = expanded("version: 1\nvideos:\n  a: {provider: studio, output: ../a.mp4}\n", name="one.yaml")
+    two = expanded("version: 1\nrelease: ONE\nvideos:\n  b: {provider: studio, output: ../A.mp4}\n", name="two.yaml")
+    stem = expanded("version: 1\nrelease: other\n", name="one.yml")
+    assert check_batch([one]) == []
+    assert [(problem.file, problem.code) for problem in check_batch([one, two, stem])] == [
+        ("specs/one.yml", "release"),
+        ("specs/two.yaml", "release"),
+        ("specs/two.yaml", "duplicate-output"),
+    ]
+
+
+def test_moved_leads_from_old_to_new(expanded: Expanded) -> None:
+    """Renames are handed on."""
+    expansion = expanded("version: 1\nvideos:\n  new: {provider: studio}\nmoved: [{from: old, to: new}]\n")
+    assert expansion.moved == {"old": "new"}
+
+
+def test_a_long_chain_of_references_is_walked(expanded: Expanded) -> None:
+    """References may be as deep as there are jobs."""
+    jobs = "".join(f"  v{n}: {{provider: studio, source: {{ref: v{n + 1}.file}}}}\n" for n in range(3000))
+    assert expanded(f"version: 1\nvideos:\n{jobs}  v3000: {{provider: studio}}\n").problems == ()
+
+
+def test_settings_are_read(expanded: Expanded) -> None:
+    """Durations become seconds, a price counts for every operation or for the one it names."""
+    settings = expanded(
+        "version: 1\nbudget: {submits: 4}\nproviders:\n"
+        "  yzx: {in_flight: 2, apart: 100ms, poll: {first: 9s, every: [8s, 15], timeout: 1.5m}, price: 0.5}\n"
+        "  fliz: {poll: {every: 1h}, price: {translate: 2}}\n"
+    ).manifest
+    yzx, fliz = settings.providers["yzx"], settings.providers["fliz"]
+    assert (yzx.in_flight, yzx.apart, yzx.first, yzx.every, yzx.timeout) == (2, 0.1, 9.0, (8.0, 15.0), 90.0)
+    assert (yzx.price, fliz.price, fliz.every, settings.submits) == ({"": 0.5}, {"translate": 2}, (3600.0, 3600.0), 4)
+    assert seconds("0.1s") == pytest.approx(0.1)
+
+
+def test_fault_17_a_credential_is_refused_and_never_shown(project: Project, schema: Schema) -> None:
+    """The problem says where it stands, not what it is."""
+    path = project.root / "specs" / "m.yaml"
+    path.write_text("version: 1\nvars: {token: canary-canary, a: 'Bearer canary.canary.canary.canary'}\n")
+    with pytest.raises(InvalidError) as caught:
+        read_manifest(path, project, schema=schema)
+    assert [problem.code for problem in caught.value.problems] == ["credential", "credential"]
+    assert "canary" not in repr(caught.value.problems)
+
+
+def test_other_yaml_is_no_manifest() -> None:
+    """A manifest says so by its version."""
+    assert is_manifest(read_yaml(b"version: 1\n", file="m"))
+    assert not is_manifest(read_yaml(b"- version\n", file="m"))
+
+
+def test_an_unreadable_manifest_is_a_problem(project: Project, schema: Schema) -> None:
+    """A missing file is reported like any other problem."""
+    with pytest.raises(InvalidError) as caught:
+        read_manifest(Path(project.root / "none.yaml"), project, schema=schema)
+    assert caught.value.problems[0].code == "unreadable"
