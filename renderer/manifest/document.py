@@ -98,7 +98,7 @@ def parse_manifest(document: Document, *, schema: Schema) -> Manifest:
     problems = [*validate(document.data, schema, file=document.file, locate=document.locate), *_credentials(document)]
     data = document.data if isinstance(document.data, Mapping) else {}
     release = data.get("release", PurePosixPath(document.file).stem)
-    if isinstance(release, str):
+    if isinstance(release, str) and not any(problem.path == "$.release" for problem in problems):
         problems += _release(document, release, given="release" in data)
     if problems:
         raise InvalidError(sorted(problems))
@@ -154,10 +154,11 @@ def _range(given: float | str | list[float | str]) -> tuple[float, float]:
 
 
 def _release(document: Document, release: str, *, given: bool) -> Iterator[Problem]:
+    """Yield what the schema cannot see: a name that comes from the file's, a line end after it, its Unicode form."""
     path: Path = ("release",) if given else ()
-    if not given and not re.fullmatch(r"\w[\w.-]{0,99}", release):
-        message = f"the file's name {release!r} cannot be the name of the release"
-        yield document.problem(path, "release", message, hint="give a `release:` of letters, digits, `_`, `.` and `-`")
+    if not re.fullmatch(r"\w[\w.-]{0,99}", release):
+        what = f"`release` cannot be {release!r}" if given else f"the file's name {release!r} cannot be the release's"
+        yield document.problem(path, "release", what, hint="give a `release:` of letters, digits, `_`, `.` and `-`")
     elif release != unicodedata.normalize("NFC", release):
         yield document.problem(path, "release", f"the release {release!r} is not in Unicode form NFC")
 
