@@ -160,6 +160,11 @@ class Operation:
     otherwise: str | None
     lookup: Lookup | None
 
+    @property
+    def callable_again(self) -> bool:
+        """Whether an unanswered call may simply be made again: it is its own poll, or edits in place and is free."""
+        return self.keyed is not None or self.repeat
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadCall:

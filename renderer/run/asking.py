@@ -7,6 +7,7 @@ from renderer.provider.outcome import (
     Denied,
     ErrorClass,
     Failed,
+    Made,
     Refused,
     Rendered,
     Running,
@@ -27,7 +28,7 @@ async def ask(bench: Bench, errand: Errand, submission: str) -> StatusOutcome | 
     timeout = bench.gates[errand.provider].lane.pacing.call
     now = bench.world.clock.now().timestamp()
     operation = errand.operation
-    if operation.keyed:
+    if operation.callable_again:
         ready = bench.ready.get(submission)
         if ready is None:
             return Unclear("no job says any more what to call it with")
@@ -62,6 +63,8 @@ def _as_status(outcome: SubmitOutcome) -> StatusOutcome | Refused:
                     return outcome
                 case _:
                     return Running("busy", retry_after=retry_after)
+        case Made(produced=produced):
+            return Rendered("", produced)
         case Rendered() | Running() | Failed() | Unclear():
             return outcome
         case _:

@@ -117,17 +117,19 @@ class _Send:
         except Unsent as error:
             self.outcome = Refused(Fault(kind=ErrorClass.UNSENT, code=error.kind, message=error.message))
         except Lost as error:
-            self.outcome = Running("called") if errand.operation.keyed else Unclear(error.message)
+            self.outcome = Unclear(error.message)
         else:
             now = bench.world.clock.now().timestamp()
             self.outcome = answer.read_submit(errand.pack, errand.operation, reply, sent=self.ready, now=now)
+        if isinstance(self.outcome, Unclear) and errand.operation.callable_again:
+            self.outcome = Running("called")
         await self._record(reply)
 
     def _intended(self) -> dict[str, Json]:
         intended = self.bench.intended(self.wanted)
         if marks := request.marks_hash(request.marks(self.ready, self.wanted.operation)):
             intended["marks"] = marks
-        if self.wanted.operation.keyed:
+        if self.wanted.operation.callable_again:
             intended["keyed"] = True
         return intended
 

@@ -15,9 +15,10 @@ from typing import Any
 from renderer.errors import DiskError
 from renderer.plan.plan import Act, Action, Plan
 from renderer.plan.standing import JobState, Standing, Wanted
+from renderer.provider.outcome import Rendered
 from renderer.provider.pacing import Lane, Pacing
 from renderer.provider.pack import Pack
-from renderer.run import collecting
+from renderer.run import collecting, recording
 from renderer.run.bench import Bench, Errand, NotReady, Remote, Trouble, World
 from renderer.run.buying import Bought, buy
 from renderer.run.gate import Gate, Place
@@ -244,7 +245,11 @@ class Executor:
         if errand.pack.embedded:
             await make(bench, errand, wanted, submission)
             return
-        if errand.operation.keyed and submission not in bench.ready:
+        if errand.operation.keyed and (link := bench.world.files.link(submission)) is not None:
+            # Delivered by a call of a run that died before it could say so: calling again could buy it again.
+            await recording.rendered(bench, errand, submission, Rendered("", {}, link))
+            return
+        if errand.operation.callable_again and submission not in bench.ready:
             try:
                 bench.ready[submission] = await resolve(bench, errand, wanted)
             except NotReady as refusal:
