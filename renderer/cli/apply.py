@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from renderer.cli.running import NOTHING, Wish, asked, carry_out, exit_code, sta
 from renderer.cli.session import Batch, load
 from renderer.cli.text import count, problem_line
 from renderer.errors import Exit, InvalidError, UsageError
-from renderer.plan.plan import Act, Plan
+from renderer.plan.plan import Plan
 from renderer.project import Project
 from renderer.provider.pack import Pack
 from renderer.run.service import Service
@@ -85,7 +85,7 @@ def command(
     as_json: bool,
 ) -> Exit:
     """Do it: submit, poll, download, verify. PATH is a manifest, a folder, or a plan file."""
-    wish = Wish(max_submits=max_submits, deadline=deadline, fail_fast=fail_fast)
+    wish = Wish(waiting=yes, max_submits=max_submits, deadline=deadline, fail_fast=fail_fast)
     said = _Said(
         paths=paths,
         select=select,
@@ -146,6 +146,7 @@ def _apply(context: Context, said: _Said) -> Exit:
         select = said.select if agreed is None else tuple(job.job for job in agreed.jobs)
         if agreed is not None:
             _check_stale(agreed, batch, said)
+            said = replace(said, wish=replace(said.wish, waiting=False))
         picture = look(batch, select=select, exclude=said.exclude, secrets=secrets)
         plan = picture.plan(only_new=said.only_new)
         return _carry_out(said, picture, plan, environment)
@@ -154,7 +155,7 @@ def _apply(context: Context, said: _Said) -> Exit:
 def _carry_out(said: _Said, picture: Picture, plan: Plan, environment: Mapping[str, str]) -> Exit:
     if plan.problems:
         raise InvalidError(plan.problems, message="nothing was sent")
-    packs = [picture.batch.packs[name] for name in sorted(_needed(said, picture, plan))]
+    packs = [picture.batch.packs[name] for name in sorted(asked(plan, picture.batch.wanted, said.wish))]
     known = services(packs, environment) if said.sandbox is None else {}
     if not said.as_json or plan.changes:
         click.echo(show.plan_text(plan, several=picture.several), err=said.as_json)
@@ -187,13 +188,6 @@ def _carry_out(said: _Said, picture: Picture, plan: Plan, environment: Mapping[s
         click.echo(show.jobs_text(open_, several=picture.several) if open_ else f"{show.states_text(jobs)}.")
         _say_where(picture)
     return code
-
-
-def _needed(said: _Said, picture: Picture, plan: Plan) -> set[str]:
-    if said.wish.buying:
-        return asked(plan, picture.batch.wanted)
-    collecting = Plan(tuple(action for action in plan.actions if action.act is not Act.SUBMIT))
-    return asked(collecting, picture.batch.wanted)
 
 
 def _agreed(said: _Said, plan: Plan) -> bool:

@@ -31,16 +31,20 @@ from renderer.run.transport import Transport
 from renderer.state import lockfile
 
 IGNORED = b"*\n!.gitignore\n"
-_SENDING = frozenset({Act.SUBMIT, Act.COLLECT, Act.DOWNLOAD, Act.HOLD})
+_ASKING = frozenset({Act.COLLECT, Act.DOWNLOAD, Act.HOLD})
 _UNFINISHED = frozenset({JobState.PLANNED, JobState.INTENDED, JobState.ACCEPTED, JobState.RENDERED, JobState.HELD})
 _FAILED = frozenset({JobState.FAILED, JobState.REFUSED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a person asked of a run. ``deadline`` is in seconds from now."""
+    """What a person asked of a run. ``deadline`` is in seconds from now.
+
+    ``waiting``: they said yes to whatever the manifests ask for, not only to the submits of one plan that they saw.
+    """
 
     buying: bool = True
+    waiting: bool = False
     max_submits: int | None = None
     deadline: float | None = None
     fail_fast: bool = False
@@ -66,12 +70,13 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-def asked(plan: Plan, jobs: Iterable[Wanted]) -> set[str]:
+def asked(plan: Plan, jobs: Iterable[Wanted], wish: Wish) -> set[str]:
     """Return the providers to which carrying out a plan may send something."""
     by_key = {wanted.key: wanted for wanted in jobs}
-    found = {action.provider for action in plan.actions if action.act in _SENDING}
+    buying = {Act.SUBMIT, *([Act.WAIT] if wish.waiting else [])} if wish.buying else set()
+    found = {action.provider for action in plan.actions if action.act in _ASKING | buying}
     for action in plan.actions:
-        if action.act is Act.SUBMIT and action.wanted is not None:
+        if action.act in buying and action.wanted is not None:
             # A link is asked for again before it is used, and an edit in place is sent again, whoever made it.
             found |= {by_key[need].job.provider for need in action.wanted.needs if need in by_key}
     return found
@@ -142,6 +147,7 @@ async def _run(
             chance=random.SystemRandom(),
             sink=sink,
             buying=wish.buying,
+            waiting=wish.waiting,
             max_submits=wish.max_submits,
             budgets=batch.budgets,
             deadline=None if wish.deadline is None else clock.monotonic() + wish.deadline,

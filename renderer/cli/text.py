@@ -33,7 +33,7 @@ def size(number: float) -> str:
     """Return a number of bytes for people: ``1.5 MB``."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if number < 1000:  # noqa: PLR2004 - SI, as disks are sold
-            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+            return f"{number:.0f} {unit if number != 1 else 'byte'}" if unit == "bytes" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
 

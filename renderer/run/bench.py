@@ -117,6 +117,7 @@ class Engine(Protocol):
 class World:
     """The seams, and what a person asked for. ``root`` is where uploads are read from.
 
+    ``waiting``: a job that the plan shows as waiting may be bought once what it waits for turns out well;
     ``budgets`` is per manifest, ``max_submits`` for the run; ``deadline`` is in monotonic seconds.
     """
 
@@ -131,6 +132,7 @@ class World:
     sink: Sink
     engines: Mapping[str, Engine] = field(default_factory=dict)
     buying: bool = True
+    waiting: bool = False
     max_submits: int | None = None
     budgets: Mapping[str, int] = field(default_factory=dict)
     deadline: float | None = None

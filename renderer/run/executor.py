@@ -141,7 +141,7 @@ class Executor:
             self._idle.discard(errand.key)
 
     async def _job(self, errand: Errand, wanted: Wanted) -> None:
-        if self._actions[errand.key].act is Act.WAIT:
+        if self._actions[errand.key].act is Act.WAIT and not self._world.waiting:
             self.bench.emit("waiting", errand, self._actions[errand.key].reason)
             return
         turn = self._turns.setdefault(wanted.fingerprint, asyncio.Lock())

@@ -66,6 +66,11 @@ def environment(url: str) -> dict[str, str]:
     return {**os.environ, **keys, **{f"{name.upper()}_BASE_URL": f"{url}/{name}" for name in PROVIDERS}, "CI": "1"}
 
 
+def run(arguments: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, check=False, env=env, capture_output=True, text=True, timeout=120)
+
+
 def purchases(url: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(f"{url}/_/purchases", timeout=30) as answer:
         found = json.load(answer)
@@ -96,20 +101,24 @@ def test_killed_at_every_record_nothing_is_bought_twice_or_lost(sandbox: str, tm
         path = project(tmp_path / str(number), provider, number)
         before = len(purchases(sandbox))
         command = [str(DRIVER), str(number), "apply", "--yes", str(path)]
-        first = subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=120)
+        first = subprocess.run(
+            [sys.executable, *command], check=False, env=env, capture_output=True, text=True, timeout=120
+        )
         if first.returncode != -signal.SIGKILL:
             assert first.returncode == 0, first.stderr
             break
         killed += 1
         again = ["-m", "renderer.cli.main", "apply", "--yes", "--json", str(path)]
-        second = subprocess.run([sys.executable, *again], env=env, capture_output=True, text=True, timeout=120)
+        second = subprocess.run(
+            [sys.executable, *again], check=False, env=env, capture_output=True, text=True, timeout=120
+        )
         assert second.returncode in (0, 3), second.stderr
         jobs = json.loads(second.stdout)["jobs"]
         rows = [row for row in purchases(sandbox)[before:] if row["operation"] != "voice-tuning"]
         assert all(times == 1 for times in Counter(row["hash"] for row in rows).values()), (number, rows)
         bought = {row["operation"] for row in rows}
         held = [job for job in jobs if job["state"] == "held"]
-        assert all(job["state"] in ("saved", "held") or held for job in jobs), (number, jobs)
+        assert all(job["state"] in ("saved", "held") or held for job in jobs), (number, jobs, second.stderr)
         for job in held:
             listed = job["operation"] not in UNLISTED and provider not in UNLISTED_PROVIDERS
             # What a list shows is attached; what is free or its own poll is never held at all.
