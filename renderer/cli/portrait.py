@@ -141,7 +141,7 @@ def _fields(schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
     required = schema.get("required", ())
     for name, field in schema.get("properties", {}).items():
         star = "*" if name in required else ""
-        if name == "options" and "properties" in field:
+        if name == "options" and isinstance(field, Mapping) and "properties" in field:
             yield from _fields(field, f"{name}.")
         else:
             yield f"{prefix}{name}{star}", _words(field)
