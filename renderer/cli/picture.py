@@ -7,22 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from renderer.cli.session import Batch
-from renderer.manifest.document import Manifest
 from renderer.plan.plan import Options, Plan, make_plan
 from renderer.plan.select import choose
 from renderer.plan.standing import Standing, Wanted
-from renderer.run.journal import replay
+from renderer.run.journal import homes, replay
 from renderer.run.store import Store
 from renderer.state.history import History, Record
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A batch and what is known of it. ``only_ledger`` are records that no lockfile has, by release."""
+    """A batch and what is known of it. ``unlocked`` are records that go into a lockfile of the batch, by release."""
 
     batch: Batch
     history: History
-    only_ledger: Mapping[str, Sequence[Record]]
+    unlocked: Mapping[str, Sequence[Record]]
     store: Store
     standings: Mapping[str, Standing]
     chosen: Sequence[Wanted]
@@ -56,25 +55,21 @@ def look(
     Raises :class:`~renderer.errors.DiskError` for a damaged lockfile, :class:`~renderer.errors.UsageError` for a
     selector that matches nothing.
     """
-    history, only_ledger = replay(batch.project)
+    history, unlocked = replay(batch.project)
     hashes = {s.sha256 for s in history.submissions.values() if s.sha256 is not None}
     store = Store(batch.project, known=hashes, secrets=secrets)
     standings = batch.standings(history, alive=alive)
     chosen = choose(batch.wanted, standings, select=select, exclude=exclude)
-    return Picture(batch, history, only_ledger, store, standings, chosen)
+    used = {
+        known.submission.id: wanted.job.release
+        for wanted in batch.wanted
+        if (known := standings[wanted.key]).submission is not None
+    }
+    records = homes(unlocked, {manifest.release for manifest in batch.manifests}, used)
+    return Picture(batch, history, records, store, standings, chosen)
 
 
 def bought_elsewhere(picture: Picture) -> list[str]:
-    """Return the submissions that only the ledger knows and that were bought: on another branch, or uncommitted."""
-    found = {
-        str(record["submission"])
-        for records in picture.only_ledger.values()
-        for record in records
-        if "submission" in record and not ({"refused"} & set(record))
-    }
-    return sorted(found)
-
-
-def manifest_of(batch: Batch, release: str) -> Manifest | None:
-    """Return the manifest with a release, or None."""
-    return next((manifest for manifest in batch.manifests if manifest.release == release), None)
+    """Return the submissions that only a ledger knows: bought on another branch, or before a lockfile was lost."""
+    found = (record for records in picture.unlocked.values() for record in records)
+    return sorted({str(record["submission"]) for record in found if "submission" in record})

@@ -102,7 +102,7 @@ def carry_out(picture: Picture, plan: Plan, services: Mapping[str, Service], wis
                 stack.enter_context(lockfile.Appender(path, file=project.relative(path))),
                 stack.enter_context(lockfile.Appender(ledger, file=project.relative(ledger))),
             )
-            for record in picture.only_ledger.get(manifest.release, ()):
+            for record in picture.unlocked.get(manifest.release, ()):
                 files[manifest.release].lockfile.append(lockfile.encode(record))
         seen = read_sightings(project)
         try:

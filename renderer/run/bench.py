@@ -330,10 +330,14 @@ class Bench:
         return late
 
     def usual_time(self, errand: Errand) -> float:
-        """Return how long such a job took from submit to file, in seconds: the median of what is known, else 0."""
+        """Return how long such a job takes at its provider, in seconds: the median of what is known, else 0.
+
+        Never more than polling would wait for it: what was parked overnight says nothing of the provider.
+        """
         if self._usual is None:
             self._usual = _usual_times(self.history)
-        return self._usual.get((errand.provider, errand.operation.name), 0.0)
+        usual = self._usual.get((errand.provider, errand.operation.name), 0.0)
+        return min(usual, self.gates[errand.provider].lane.pacing.timeout)
 
     async def critical(self, work: asyncio.Task[None]) -> None:
         """Wait for work that must end even if whoever waits for it is cancelled."""

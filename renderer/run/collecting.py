@@ -74,7 +74,8 @@ async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle
                 idle(True)
             case Gone(fault=fault):
                 status = errand.operation.status
-                if status is not None and _age(bench, submission) < status.grace:
+                age = clock.monotonic() - started if new else _age(bench, submission)
+                if status is not None and age < status.grace:
                     troubles += 1
                 else:
                     why = f"the provider does not know task {bench.submission(submission).task}: {fault.message}"

@@ -18,7 +18,7 @@ from renderer.plan.standing import JobState, Standing, Wanted
 from renderer.provider.outcome import Rendered
 from renderer.provider.pacing import Lane, Pacing
 from renderer.provider.pack import Pack
-from renderer.run import collecting, recording
+from renderer.run import asking, collecting, recording
 from renderer.run.bench import Bench, Errand, NotReady, Remote, Trouble, World
 from renderer.run.buying import Bought, buy
 from renderer.run.gate import Gate, Place
@@ -287,7 +287,11 @@ class Executor:
                 await asyncio.to_thread(files.rename, action.source, wanted.output)
                 bench.emit("renamed", errand, f"{action.source} -> {wanted.output}")
             case Act.DOWNLOAD if files.cached(sha256) is None:
-                await collecting.download(bench, errand, known.submission.id)
+                await asking.fresh_link(bench, errand, known.submission.id)
+                if known.submission.id in bench.rendered:
+                    await collecting.download(bench, errand, known.submission.id)
+                else:
+                    bench.emit("kept", errand, "not on this machine, and the provider does not give it again")
             case _ if files.cached(sha256) is None:
                 bench.troubles[errand.key] = Trouble("download", "its file is not on this machine", "apply again")
             case _:

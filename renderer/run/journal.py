@@ -7,15 +7,15 @@ could not be written is carried by the error, so that a person gets to see it. T
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from renderer.errors import DiskError
 from renderer.project import Project
 from renderer.state import lockfile
 from renderer.state.history import History, Record
+from renderer.state.lifecycle import State
 
 
 class RecordFile(Protocol):
@@ -124,25 +124,53 @@ def _lost(error: DiskError, release: str, records: Sequence[Record]) -> DiskErro
     return DiskError(f"{error.message}\nThis could not be recorded for {release}; keep it:\n{text}", hint=error.hint)
 
 
-def replay(project: Project) -> tuple[History, dict[str, list[Record]]]:
-    """Return what every record file of the project says, and what only each release's ledger knows.
+@dataclass(frozen=True, slots=True)
+class Unlocked:
+    """A record that only a ledger knows, and the release whose ledger it is: bought on another branch, perhaps."""
 
-    Read-only. Raises :class:`DiskError` for a damaged file.
+    release: str
+    record: Record
+
+
+def replay(project: Project) -> tuple[History, list[Unlocked]]:
+    """Return what every record file of the project says, and what only ledgers know.
+
+    Refusals that only a ledger knows are left out of the second: compaction lets the lockfile forget them. Read-only.
+    Raises :class:`DiskError` for a damaged file.
     """
     history = History()
     for path in lockfile.lockfiles(project):
-        for record in lockfile.read(path, file=_name(project, path)).records:
+        for record in lockfile.read(path, file=project.relative(path)).records:
             history.absorb(record)
     committed = {id_: submission.facts for id_, submission in history.submissions.items()}
     uploads = {key: dict(files) for key, files in history.uploads.items()}
     approvals = {key: dict(meets) for key, meets in history.approvals.items()}
-    only_ledger: dict[str, list[Record]] = {}
+    found: list[Unlocked] = []
     for path in lockfile.ledgers(project):
-        for record in lockfile.read(path, file=_name(project, path)).records:
+        for record in lockfile.read(path, file=project.relative(path)).records:
             history.absorb(record)
             if not _known(record, committed, uploads, approvals):
-                only_ledger.setdefault(path.stem, []).append(record)
-    return history, only_ledger
+                found.append(Unlocked(path.stem, record))
+    return history, [row for row in found if not _refused(history, row.record)]
+
+
+def _refused(history: History, record: Record) -> bool:
+    submission = history.submissions.get(record.get("submission", ""))
+    return submission is not None and submission.state is State.REFUSED
+
+
+def homes(unlocked: Sequence[Unlocked], releases: Collection[str], used: Mapping[str, str]) -> dict[str, list[Record]]:
+    """Return which records of ledgers go into the lockfile of which release.
+
+    A record belongs to its own release; where that has no manifest in the batch (it was renamed), to the release of
+    a job that ``used`` (submission -> release) its submission.
+    """
+    found: dict[str, list[Record]] = {}
+    for row in unlocked:
+        home = row.release if row.release in releases else used.get(row.record.get("submission", ""))
+        if home is not None:
+            found.setdefault(home, []).append(row.record)
+    return found
 
 
 def _known(
@@ -158,7 +186,3 @@ def _known(
         return approved["submission"] in approvals.get(approved["fingerprint"], {})
     facts = committed.get(record.get("submission", ""), {})
     return all(name in facts for name in record if name != "submission")
-
-
-def _name(project: Project, path: Path) -> str:
-    return project.relative(path)
