@@ -12,12 +12,12 @@ import click
 
 from renderer.cli import options, planfile, show
 from renderer.cli.environment import read_environment, sandbox_services, services
-from renderer.cli.options import Context, pass_context
+from renderer.cli.options import Context, Target, pass_context
 from renderer.cli.picture import Picture, bought_elsewhere, look
 from renderer.cli.progress import expected, watch
 from renderer.cli.rehearsal import SandboxOptions, rehearsal, rehearse
 from renderer.cli.running import NOTHING, Wish, asked, carry_out, exit_code, standings_after
-from renderer.cli.session import Batch, load
+from renderer.cli.session import load
 from renderer.cli.text import count, problem_line
 from renderer.errors import Exit, InvalidError, UsageError
 from renderer.plan.plan import Plan
@@ -46,9 +46,7 @@ DURATION = _Duration()
 class _Said:
     """What was said on the command line."""
 
-    paths: tuple[Path, ...]
-    select: tuple[str, ...]
-    exclude: tuple[str, ...]
+    target: Target
     sandbox: SandboxOptions | None
     yes: bool
     only_new: bool
@@ -58,8 +56,7 @@ class _Said:
 
 
 @click.command()
-@options.paths
-@options.selection
+@options.target
 @rehearsal
 @click.option("--yes", is_flag=True, help="Submit without asking; needed where there is no terminal.")
 @click.option("--max-submits", type=click.IntRange(min=0), metavar="N", help="At most so many paid submits.")
@@ -71,10 +68,8 @@ class _Said:
 @pass_context
 def command(
     context: Context,
-    paths: tuple[Path, ...],
     *,
-    select: tuple[str, ...],
-    exclude: tuple[str, ...],
+    target: Target,
     sandbox: SandboxOptions | None,
     yes: bool,
     max_submits: int | None,
@@ -87,9 +82,7 @@ def command(
     """Do it: submit, poll, download, verify. PATH is a manifest, a folder, or a plan file."""
     wish = Wish(waiting=yes, max_submits=max_submits, deadline=deadline, fail_fast=fail_fast)
     said = _Said(
-        paths=paths,
-        select=select,
-        exclude=exclude,
+        target=target,
         sandbox=sandbox,
         yes=yes,
         only_new=only_new,
@@ -101,8 +94,7 @@ def command(
 
 
 @click.command()
-@options.paths
-@options.selection
+@options.target
 @rehearsal
 @click.option("--deadline", type=DURATION, metavar="50m", help="End after this time.")
 @options.events
@@ -110,10 +102,8 @@ def command(
 @pass_context
 def collect(
     context: Context,
-    paths: tuple[Path, ...],
     *,
-    select: tuple[str, ...],
-    exclude: tuple[str, ...],
+    target: Target,
     sandbox: SandboxOptions | None,
     deadline: float | None,
     events: Path | None,
@@ -121,9 +111,7 @@ def collect(
 ) -> Exit:
     """Poll and download what was bought; never buys."""
     said = _Said(
-        paths=paths,
-        select=select,
-        exclude=exclude,
+        target=target,
         sandbox=sandbox,
         yes=True,
         only_new=False,
@@ -136,20 +124,20 @@ def collect(
 
 def _apply(context: Context, said: _Said) -> Exit:
     environment = read_environment(context.env_file)
-    agreed = _plan_file(said.paths)
-    paths = said.paths if agreed is None else _manifests(context, agreed)
-    batch = load(context, paths, sandboxed=said.sandbox is not None, environment=environment)
+    target = said.target
+    agreed = _plan_file(target.paths)
+    if agreed is not None:
+        target = Target(_manifests(context, agreed), tuple(job.job for job in agreed.jobs), target.exclude)
+        said = replace(said, target=target, wish=replace(said.wish, waiting=False))
+    batch = load(context, target.paths, sandboxed=said.sandbox is not None, environment=environment)
     for problem in batch.warnings:
         click.echo(problem_line(problem), err=True)
     with RunLock(batch.project):
         secrets = [environment.get(pack.key.variable, "") for pack in batch.packs.values() if pack.key is not None]
-        select = said.select if agreed is None else tuple(job.job for job in agreed.jobs)
         if agreed is not None:
-            _check_stale(agreed, batch, said)
-            said = replace(said, wish=replace(said.wish, waiting=False))
-        picture = look(batch, select=select, exclude=said.exclude, secrets=secrets)
-        plan = picture.plan(only_new=said.only_new)
-        return _carry_out(said, picture, plan, environment)
+            planfile.check(agreed, look(batch).plan(only_new=said.only_new), batch.wanted)
+        picture = look(batch, target, secrets=secrets)
+        return _carry_out(said, picture, picture.plan(only_new=said.only_new), environment)
 
 
 def _carry_out(said: _Said, picture: Picture, plan: Plan, environment: Mapping[str, str]) -> Exit:
@@ -241,9 +229,3 @@ def _manifests(context: Context, agreed: planfile.PlanFile) -> tuple[Path, ...]:
         said = f"the plan file's manifests are not in this project: {', '.join(missing)}"
         raise UsageError(said, hint="run it inside the project, or name it with --project")
     return paths
-
-
-def _check_stale(agreed: planfile.PlanFile, batch: Batch, said: _Said) -> None:
-    """Raise where a plan file no longer says what would happen now; jobs that it does not name are not its concern."""
-    now = look(batch).plan(only_new=said.only_new)
-    planfile.check(agreed, now, batch.wanted)

@@ -4,10 +4,11 @@ Only click and the ground are imported here, so that ``--help`` stays quick. Wha
 business.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -103,15 +104,32 @@ def events(command: _Command) -> _Command:
     return click.option("--events", type=kind, metavar="FILE", help=text)(command)
 
 
-def selection(command: _Command) -> _Command:
-    """Add ``--select`` and ``--exclude`` as ``select`` and ``exclude``: tuples of selectors as they were written."""
-    what = "an id, a glob, release/id, tag:x, provider:y or state:z; may be given again"
-    for name, text in (("--exclude", f"All but these jobs: {what}."), ("--select", f"Only these jobs: {what}.")):
-        command = click.option(name, multiple=True, metavar="SELECTOR", help=text)(command)
-    return command
-
-
 def paths(command: _Command) -> _Command:
     """Add ``PATH...`` as ``paths: tuple[Path, ...]``: at least one, each exists."""
     kind = click.Path(exists=True, path_type=Path)
     return click.argument("paths", nargs=-1, required=True, type=kind, metavar="PATH...")(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which jobs a command is about: of these paths, what ``--select`` and ``--exclude`` leave, as written."""
+
+    paths: tuple[Path, ...]
+    select: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+def target(command: _Command) -> _Command:
+    """Add ``PATH...``, ``--select`` and ``--exclude`` as ``target: Target``."""
+
+    @functools.wraps(command)
+    def told(
+        *given: Any, paths: tuple[Path, ...], select: tuple[str, ...], exclude: tuple[str, ...], **more: Any
+    ) -> Any:
+        return command(*given, target=Target(paths, select, exclude), **more)
+
+    wrapped: Any = told
+    what = "an id, a glob, release/id, tag:x, provider:y or state:z; may be given again"
+    for name, text in (("--exclude", f"All but these jobs: {what}."), ("--select", f"Only these jobs: {what}.")):
+        wrapped = click.option(name, multiple=True, metavar="SELECTOR", help=text)(wrapped)
+    return cast("_Command", paths(wrapped))

@@ -6,6 +6,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from renderer.cli.options import Target
 from renderer.cli.session import Batch
 from renderer.plan.plan import Options, Plan, make_plan
 from renderer.plan.select import choose
@@ -42,15 +43,8 @@ class Picture:
         return make_plan(self.chosen, self.history, self.store.files(), options=options)
 
 
-def look(
-    batch: Batch,
-    *,
-    select: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    alive: bool = False,
-    secrets: Sequence[str] = (),
-) -> Picture:
-    """Return what is known of a batch. ``secrets`` are taken out of whatever is kept of answers.
+def look(batch: Batch, target: Target | None = None, *, alive: bool = False, secrets: Sequence[str] = ()) -> Picture:
+    """Return what is known of a batch, of all its jobs without a target. ``secrets`` are taken out of whatever is kept of answers.
 
     Raises :class:`~renderer.errors.DiskError` for a damaged lockfile, :class:`~renderer.errors.UsageError` for a
     selector that matches nothing.
@@ -59,7 +53,9 @@ def look(
     hashes = {s.sha256 for s in history.submissions.values() if s.sha256 is not None}
     store = Store(batch.project, known=hashes, secrets=secrets)
     standings = batch.standings(history, alive=alive)
-    chosen = choose(batch.wanted, standings, select=select, exclude=exclude)
+    chosen = list(batch.wanted)
+    if target is not None:
+        chosen = choose(batch.wanted, standings, select=target.select, exclude=target.exclude)
     used = {
         known.submission.id: wanted.job.release
         for wanted in batch.wanted

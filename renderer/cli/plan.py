@@ -6,7 +6,7 @@ import click
 
 from renderer.cli import options, planfile, show
 from renderer.cli.environment import base_url, read_environment
-from renderer.cli.options import Context, pass_context
+from renderer.cli.options import Context, Target, pass_context
 from renderer.cli.picture import bought_elsewhere, look
 from renderer.cli.session import load
 from renderer.cli.text import count, problem_line
@@ -15,8 +15,7 @@ from renderer.state.runlock import holder
 
 
 @click.command()
-@options.paths
-@options.selection
+@options.target
 @options.sandbox
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Keep it, for apply FILE.")
 @click.option("--requests", is_flag=True, help="Show the exact requests.")
@@ -28,10 +27,8 @@ from renderer.state.runlock import holder
 @pass_context
 def command(
     context: Context,
-    paths: tuple[Path, ...],
     *,
-    select: tuple[str, ...],
-    exclude: tuple[str, ...],
+    target: Target,
     sandbox: bool,
     out: Path | None,
     requests: bool,
@@ -43,9 +40,9 @@ def command(
 ) -> Exit:
     """Show what would be done, why, and what it buys."""
     environment = read_environment(context.env_file)
-    batch = load(context, paths, sandboxed=sandbox, environment=environment)
+    batch = load(context, target.paths, sandboxed=sandbox, environment=environment)
     alive = holder(batch.project) is not None
-    picture = look(batch, select=select, exclude=exclude, alive=alive)
+    picture = look(batch, target, alive=alive)
     plan = picture.plan(alive=alive, only_new=only_new)
     base_urls = {name: base_url(pack, {} if sandbox else environment) for name, pack in batch.packs.items()}
     for problem in (*batch.warnings, *plan.problems):

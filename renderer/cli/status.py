@@ -1,12 +1,10 @@
 """``renderer status``: each job's state, from what is recorded. Asks nobody, writes nothing."""
 
-from pathlib import Path
-
 import click
 
 from renderer.cli import options, show
 from renderer.cli.environment import read_environment
-from renderer.cli.options import Context, pass_context
+from renderer.cli.options import Context, Target, pass_context
 from renderer.cli.picture import look
 from renderer.cli.running import exit_code
 from renderer.cli.session import load
@@ -17,24 +15,21 @@ from renderer.state.runlock import holder
 
 
 @click.command()
-@options.paths
-@options.selection
+@options.target
 @options.sandbox
 @options.as_json
 @pass_context
 def command(
     context: Context,
-    paths: tuple[Path, ...],
     *,
-    select: tuple[str, ...],
-    exclude: tuple[str, ...],
+    target: Target,
     sandbox: bool,
     as_json: bool,
 ) -> Exit:
     """Show each job's state, with the provider's own word and progress as they were last seen."""
-    batch = load(context, paths, sandboxed=sandbox, environment=read_environment(context.env_file))
+    batch = load(context, target.paths, sandboxed=sandbox, environment=read_environment(context.env_file))
     writer = holder(batch.project)
-    picture = look(batch, select=select, exclude=exclude, alive=writer is not None)
+    picture = look(batch, target, alive=writer is not None)
     jobs = show.jobs_json(picture.chosen, picture.standings, remotes=read_sightings(batch.project), troubles={})
     for problem in batch.warnings:
         click.echo(problem_line(problem), err=True)

@@ -8,7 +8,7 @@ import click
 
 from renderer.cli import options, show
 from renderer.cli.environment import read_environment
-from renderer.cli.options import Context, pass_context
+from renderer.cli.options import Context, Target, pass_context
 from renderer.cli.picture import Picture, look
 from renderer.cli.progress import step
 from renderer.cli.session import load
@@ -19,23 +19,20 @@ from renderer.run.disk import hash_file
 
 
 @click.command()
-@options.paths
-@options.selection
+@options.target
 @options.sandbox
 @options.as_json
 @pass_context
 def command(
     context: Context,
-    paths: tuple[Path, ...],
     *,
-    select: tuple[str, ...],
-    exclude: tuple[str, ...],
+    target: Target,
     sandbox: bool,
     as_json: bool,
 ) -> Exit:
     """Hash the outputs again; exit 1 where one differs from its record, or is missing."""
-    batch = load(context, paths, sandboxed=sandbox, environment=read_environment(context.env_file))
-    picture = look(batch, select=select, exclude=exclude)
+    batch = load(context, target.paths, sandboxed=sandbox, environment=read_environment(context.env_file))
+    picture = look(batch, target)
     with step("Hashing the outputs"):
         files = list(_files(picture))
     if as_json:

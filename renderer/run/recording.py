@@ -5,8 +5,9 @@ One function for each outcome that ends something. None of them decides what hap
 
 from urllib.parse import urlsplit
 
-from renderer.provider.outcome import Fault, Rendered
+from renderer.provider.outcome import ErrorClass, Fault, Rendered
 from renderer.run.bench import Bench, Errand
+from renderer.run.events import Kind
 
 
 def bare(link: str) -> str:
@@ -42,7 +43,9 @@ async def refused(bench: Bench, errand: Errand, submission: str, fault: Fault) -
     """Record that nothing was bought, and why."""
     bench.trouble(errand, fault)
     await bench.write(errand, submission, refused={"class": fault.kind.value, **_words(bench, fault)})
-    bench.emit("refused", errand, _sentence(fault), error=fault.code or fault.kind)
+    # Busy, or not reached: the job may go again in its turn, so it is no verdict yet.
+    event: Kind = "trouble" if fault.kind in (ErrorClass.BUSY, ErrorClass.UNSENT) else "refused"
+    bench.emit(event, errand, _sentence(fault), error=fault.code or fault.kind)
 
 
 async def failed(bench: Bench, errand: Errand, submission: str, fault: Fault) -> None:
