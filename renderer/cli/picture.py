@@ -44,9 +44,9 @@ class Picture:
 
 
 def look(batch: Batch, target: Target | None = None, *, alive: bool = False, secrets: Sequence[str] = ()) -> Picture:
-    """Return what is known of a batch, of all its jobs without a target. ``secrets`` are taken out of whatever is kept of answers.
+    """Return what is known of a batch; without a target every job is chosen.
 
-    Raises :class:`~renderer.errors.DiskError` for a damaged lockfile, :class:`~renderer.errors.UsageError` for a
+    ``secrets`` are taken out of whatever is kept of answers. Raises :class:`~renderer.errors.DiskError` for a damaged lockfile, :class:`~renderer.errors.UsageError` for a
     selector that matches nothing.
     """
     history, unlocked = replay(batch.project)
