@@ -46,8 +46,8 @@ class Picture:
 def look(batch: Batch, target: Target | None = None, *, alive: bool = False, secrets: Sequence[str] = ()) -> Picture:
     """Return what is known of a batch; without a target every job is chosen.
 
-    ``secrets`` are taken out of whatever is kept of answers. Raises :class:`~renderer.errors.DiskError` for a damaged lockfile, :class:`~renderer.errors.UsageError` for a
-    selector that matches nothing.
+    ``secrets`` are taken out of whatever is kept of answers. Raises :class:`~renderer.errors.DiskError` for a damaged
+    lockfile, :class:`~renderer.errors.UsageError` for a selector that matches nothing.
     """
     history, unlocked = replay(batch.project)
     hashes = {s.sha256 for s in history.submissions.values() if s.sha256 is not None}
