@@ -9,6 +9,7 @@ that it would not. What has been done since is no reason: it is skipped.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from renderer.plan.standing import Wanted
 
 VERSION = 1
 _KEY = "renderer-plan"
+_START = re.compile(rb'\s*\{\s*"renderer-plan"')
 _WORDS = ("job", "action", "fingerprint")
 
 
@@ -68,7 +70,7 @@ def is_planfile(path: Path) -> bool:
     """Return whether a file is meant to be a plan: by its first bytes, never by its name."""
     try:
         with path.open("rb") as stream:
-            return stream.read(4096).lstrip().startswith(b'{"' + _KEY.encode()) or path.suffix == ".json"
+            return _START.match(stream.read(4096)) is not None
     except OSError:
         return False
 
