@@ -32,7 +32,7 @@ OWNERS = {
     "filelock": ("state/runlock",),
     "httpx": ("run/transport",),
     "httpx_aiohttp": ("run/transport",),
-    "jinja2": ("manifest/template", "manifest/expression"),
+    "jinja2": ("manifest/expression",),
     "jmespath": ("provider/",),
     "jsonschema": ("manifest/schema",),
     "msgspec": ("state/lockfile",),

@@ -54,25 +54,25 @@ def member(owner: Run, key: Run) -> Run:
 def strict(run: Run) -> Run:
     """Return ``run`` for inside an index: what is undefined is an error even where the whole may be."""
 
-    def strict(scope: Scope) -> Any:
+    def strictly(scope: Scope) -> Any:
         try:
             return run(scope)
         except Undefined as error:
             raise Refusal(str(error)) from None
 
-    return strict
+    return strictly
 
 
 def lenient(run: Run) -> Run:
     """Return ``run`` with what is undefined given as :data:`OMIT`."""
 
-    def lenient(scope: Scope) -> Any:
+    def leniently(scope: Scope) -> Any:
         try:
             return run(scope)
         except Undefined:
             return OMIT
 
-    return lenient
+    return leniently
 
 
 def default(value: Run, arguments: list[Run], named: Mapping[str, Run]) -> Run:
@@ -109,32 +109,32 @@ def binary(sign: str, word: dialect.Word, left: Run, right: Run) -> Run:
 def concat(parts: list[Run]) -> Run:
     """Return parts joined as text."""
 
-    def concat(scope: Scope) -> str:
+    def join(scope: Scope) -> str:
         shown = [dialect.text(part(scope)) for part in parts]
         scope.meter.text(sum(map(len, shown)))
         return "".join(shown)
 
-    return concat
+    return join
 
 
 def compare(first: Run, operands: list[tuple[str, Run]]) -> Run:
     """Return a chain of comparisons: ``a < b < c``."""
 
-    def compare(scope: Scope) -> bool:
+    def holds(scope: Scope) -> bool:
         left = first(scope)
         for operator, run in operands:
             right = run(scope)
             scope.meter.tree([left, right])
             try:
-                holds = _COMPARE[operator](left, right)
+                true = _COMPARE[operator](left, right)
             except TypeError:
                 raise Refusal(f"{dialect.kind(left)} cannot be compared with {dialect.kind(right)}") from None
-            if not holds:
+            if not true:
                 return False
             left = right
         return True
 
-    return compare
+    return holds
 
 
 def list_literal(items: list[Run]) -> Run:

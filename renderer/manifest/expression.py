@@ -1,18 +1,20 @@
 """Expressions of templates: Jinja's syntax, our own closed meaning.
 
 The only importer of ``jinja2``, which reads the syntax. What an expression means is decided here: it becomes a small
-chain of closures over the vocabulary of ``dialect`` and ``words``, so nothing is reachable that is not listed there,
-and every step is metered. Compiled Jinja cannot be stopped once it runs, has no limit on time or memory, and reaches
-Python's objects unless each way to them is found and closed. This module knows one string, not the tree around it.
+chain of closures (``evaluation``) over the vocabulary of ``dialect`` and ``words``, so nothing is reachable that is not
+listed there, and every step is metered. Compiled Jinja cannot be stopped once it runs, has no limit on time or memory,
+and reaches Python's objects unless each way to them is found and closed. This module knows one string, not the tree
+around it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
-from renderer.manifest import dialect, words
+from renderer.manifest import dialect, evaluation, words
 from renderer.manifest.dialect import OMIT, Meter, Refusal, Undefined
+from renderer.manifest.evaluation import Run, Scope, Write
 from renderer.manifest.spelling import suggest
 
 MAX_SOURCE = 100_000
@@ -30,6 +32,7 @@ _BINARY: Mapping[type, Callable[[Meter, Any, Any], Any]] = {
     nodes.Add: dialect.add, nodes.Sub: dialect.subtract, nodes.Mul: dialect.multiply, nodes.Div: dialect.divide,
     nodes.FloorDiv: dialect.divide_whole, nodes.Mod: dialect.remainder, nodes.Pow: dialect.power,
 }  # fmt: skip
+
 
 class Compiler:
     """Turns Jinja's syntax tree into closures; what it has no case for does not exist."""
@@ -156,7 +159,9 @@ class Compiler:
             case nodes.List(items=items) | nodes.Tuple(items=items):
                 return evaluation.list_literal([self.expression(item) for item in items])
             case nodes.Dict(items=pairs):
-                return evaluation.map_literal([(self.expression(pair.key), self.expression(pair.value)) for pair in pairs])
+                return evaluation.map_literal(
+                    [(self.expression(pair.key), self.expression(pair.value)) for pair in pairs]
+                )
             case nodes.CondExpr():
                 return self._choice(node)
             case nodes.And(left=left, right=right):
@@ -179,7 +184,9 @@ class Compiler:
             case nodes.Compare(expr=expr, ops=operands):
                 return evaluation.compare(self.expression(expr), [(op.op, self.expression(op.expr)) for op in operands])
             case nodes.BinExpr(left=left, right=right) if type(node) in _BINARY:
-                return evaluation.binary(node.operator, _BINARY[type(node)], self.expression(left), self.expression(right))
+                return evaluation.binary(
+                    node.operator, _BINARY[type(node)], self.expression(left), self.expression(right)
+                )
             case nodes.Filter():
                 return self._filter(node)
             case nodes.Test():

@@ -40,17 +40,25 @@ _KINDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A schema that is known to be one, with every reference resolved. Made by :func:`compile_schema`."""
+    """A schema that is ready for use. Made by :func:`compile_schema`, :func:`load_schema` and :func:`trusted_schema`."""
 
     name: str
     validator: Any = field(repr=False)
 
 
 def load_schema(name: str) -> Schema:
-    """Return the schema that ships as ``<name>.schema.json``."""
+    """Return the schema that ships as ``<name>.schema.json``. It is not checked: a test does that, once for all runs."""
     folder = schemas()
     tree = json.loads((folder / f"{name}.schema.json").read_bytes())
-    return compile_schema(tree, name=f"{name}.schema.json", folder=folder)
+    return trusted_schema(tree, name=f"{name}.schema.json", folder=folder)
+
+
+def trusted_schema(tree: Tree, *, name: str, folder: FilePath | None = None) -> Schema:
+    """Return a schema ready for use that is known to be one: checking it would take longer than what it checks.
+
+    Nothing is fetched for it either: a reference that leads out is an error when it is followed.
+    """
+    return Schema(name, Draft202012Validator(tree, registry=_registry(folder)))
 
 
 def compile_schema(tree: Tree, *, name: str, folder: FilePath | None = None) -> Schema:
@@ -63,9 +71,8 @@ def compile_schema(tree: Tree, *, name: str, folder: FilePath | None = None) -> 
     except SchemaError as error:
         place = spell(tuple(error.absolute_path))
         raise InvalidError([Problem(name, 1, 1, place, "schema", f"not a JSON Schema: {error.message}")]) from None
-    registry: Registry[Any] = Registry(retrieve=partial(_retrieve, folder))  # type: ignore[call-arg]
     root = Resource.from_contents(tree, default_specification=DRAFT202012)
-    resolver = registry.with_resource("", root).resolver("")
+    resolver = _registry(folder).with_resource("", root).resolver("")
     problems = []
     for path, reference in _references(tree, ()):
         try:
@@ -76,7 +83,7 @@ def compile_schema(tree: Tree, *, name: str, folder: FilePath | None = None) -> 
             problems.append(Problem(name, 1, 1, spell(path), "schema-reference", message, hint))
     if problems:
         raise InvalidError(problems)
-    return Schema(name, Draft202012Validator(tree, registry=registry))
+    return trusted_schema(tree, name=name, folder=folder)
 
 
 def validate(data: Any, schema: Schema, *, file: str, locate: Locate, prefix: Path = ()) -> list[Problem]:
@@ -342,6 +349,10 @@ def _show(value: Any) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _registry(folder: FilePath | None) -> Registry[Any]:
+    return Registry(retrieve=partial(_retrieve, folder))  # type: ignore[call-arg]
 
 
 def _retrieve(folder: FilePath | None, uri: str) -> Resource[Any]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from renderer.manifest.dialect import OMIT, Exhausted, Refusal
-from renderer.manifest.expression import Compiler, Run, Scope, has_syntax
+from renderer.manifest.evaluation import Run, Scope
+from renderer.manifest.expression import Compiler, has_syntax
 from renderer.manifest.position import Path, spell
 
 __all__ = ["OMIT", "Finding", "Template", "TemplateError", "compile_parts", "compile_tree"]

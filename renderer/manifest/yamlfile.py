@@ -8,16 +8,16 @@ JSON cannot say are refused with their place. This module knows nothing of manif
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import yaml
 
 from renderer.errors import InvalidError, Problem
+from renderer.manifest.decoding import decode, lines
 from renderer.manifest.position import Mark, Path, nearest, spell
 
-MAX_BYTES = 20_000_000
 MAX_DEPTH = 60
 MAX_NODES = 2_000_000
 MAX_ALIASES = 100_000
@@ -34,9 +34,6 @@ _WORDS: Mapping[str, bool | None] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
-# What YAML forbids, and three characters that YAML 1.1 scanners take for line breaks and would alter silently.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-
 Data: TypeAlias = Any
 """What YAML's core schema can say: None, bool, int, float, str, lists and maps with string keys."""
 
@@ -70,7 +67,7 @@ def read_yaml(data: bytes, *, file: str) -> Document:
 
     Raises :class:`InvalidError` with every problem that could be found.
     """
-    text = _decode(data, file)
+    text = decode(data, file)
     builder = _Builder(file, text)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
@@ -80,7 +77,7 @@ def read_yaml(data: bytes, *, file: str) -> Document:
     except yaml.MarkedYAMLError as error:
         builder.syntax(error)
     except yaml.YAMLError as error:
-        # Only the reader's own errors have no mark, and _decode has refused what it would.
+        # Only the reader's own errors have no mark, and ``decode`` has refused what it would.
         builder.problem(Mark(1, 1), (), "yaml", f"this is not YAML: {error}")
     return builder.finish()
 
@@ -349,7 +346,7 @@ class _Builder:
             return
 
     def _line(self, number: int) -> str:
-        for index, line in enumerate(_lines(self._text)):
+        for index, line in enumerate(lines(self._text)):
             if index == number:
                 return line
         return ""
@@ -357,42 +354,6 @@ class _Builder:
 
 _STARTS = frozenset({yaml.MappingStartEvent, yaml.SequenceStartEvent})
 _ENDS = frozenset({yaml.MappingEndEvent, yaml.SequenceEndEvent})
-
-
-def _decode(data: bytes, file: str) -> str:
-    """Return the text of a file, or raise :class:`InvalidError` with the place of what is not text."""
-    if len(data) > MAX_BYTES:
-        _refuse(file, Mark(1, 1), "size", f"the file has {len(data):,} bytes; the limit is {MAX_BYTES:,}")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        _refuse(file, Mark(1, 1), "encoding", "the file is UTF-16", "save it as UTF-8")
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        mark = _place(data[: error.start].decode(errors="replace"))
-        _refuse(file, mark, "encoding", f"the byte 0x{data[error.start]:02x} is not UTF-8 here", "save it as UTF-8")
-    if (found := _FORBIDDEN.search(text)) is not None:
-        code = ord(found[0])
-        hint = 'write "\\0" in double quotes' if code == 0 else f'write "\\u{code:04x}" in double quotes'
-        if data[1::2].count(0) * 3 > len(data):
-            hint = "the file looks like UTF-16: save it as UTF-8"
-        _refuse(file, _place(text[: found.start()]), "character", f"the character U+{code:04X} is not allowed", hint)
-    return text
-
-
-def _refuse(file: str, mark: Mark, code: str, message: str, hint: str = "") -> None:
-    raise InvalidError([Problem(file, mark.line, mark.column, "$", code, message, hint)])
-
-
-def _place(before: str) -> Mark:
-    """Return the position just after ``before``."""
-    last = max(before.rfind("\n"), before.rfind("\r"))
-    return Mark(sum(1 for _ in _lines(before)), len(before) - last)
-
-
-def _lines(text: str) -> Iterator[str]:
-    """Yield lines as YAML counts them: they end at LF, CR LF and CR only."""
-    yield from re.split(r"\r\n|\r|\n", text)
 
 
 def _mark(event: Any) -> Mark:

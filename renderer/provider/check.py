@@ -14,7 +14,7 @@ from typing import Any
 from renderer.errors import Problem, Severity
 from renderer.manifest.job import Job, Path, Ref, Upload, plain
 from renderer.manifest.position import Mark, spell
-from renderer.manifest.schema import Schema, compile_schema, validate
+from renderer.manifest.schema import Schema, trusted_schema, validate
 from renderer.manifest.spelling import suggest
 from renderer.provider.pack import Pack
 from renderer.provider.request import Identity, unfit
@@ -77,7 +77,7 @@ def _schema(pack: Pack) -> Schema:
     # A job stands in two maps, by its operation and its id: one schema serves all, and messages name the job.
     operations = {name: {"additionalProperties": {"$ref": f"#/$defs/{name}"}} for name in pack.operations}
     tree = {"properties": operations, "$defs": pack.schema["$defs"]}
-    return compile_schema(tree, name=f"{pack.provider}.schema.json")
+    return trusted_schema(tree, name=f"{pack.provider}.schema.json")
 
 
 def _shape(job: Job, schema: Schema) -> Iterator[Problem]:

@@ -29,8 +29,9 @@ def load_packs(folders: Sequence[Path] = ()) -> Packs:
     """Environment variables that are taken, with whose they are."""
     for folder in [*builtin, *brought]:
         own = folder in builtin
+        schemas = data.schemas() if own else folder
         try:
-            pack = read_pack(folder, language, schema=data.schemas() if own else folder, shown=_shown(folder, own=own))
+            pack = read_pack(folder, language, schema=schemas, shown=_shown(folder, own=own), trusted=own)
         except InvalidError as error:
             problems.extend(error.problems)
             continue

@@ -2,7 +2,8 @@ import pytest
 
 from renderer.errors import InvalidError, Problem
 from renderer.manifest.position import Mark
-from renderer.manifest.yamlfile import MAX_BYTES, read_yaml
+from renderer.manifest.decoding import MAX_BYTES
+from renderer.manifest.yamlfile import read_yaml
 
 
 def problems(data: bytes | str) -> list[Problem]:

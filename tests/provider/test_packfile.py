@@ -162,9 +162,17 @@ def test_what_is_wrong_with_a_request_template_is_located(tmp_path: Path) -> Non
     assert problem.line == 2
 
 
-@pytest.mark.parametrize(("schema", "message"), [("{", "not JSON"), ('{"$defs": {}}', "no $defs.clip")])
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ("{", "not JSON"),
+        ('{"$defs": {}}', "no $defs.clip"),
+        ('{"$defs": {"clip": {"type": "text"}}}', "not a JSON Schema"),
+        ('{"$defs": {"clip": {"$ref": "https://x.example/s.json"}}}', "leads to nothing"),
+    ],
+)
 def test_a_pack_needs_its_schema(tmp_path: Path, schema: str, message: str) -> None:
-    """A pack without a definition for each operation could refuse nothing before money moves."""
+    """A pack needs a schema that is one, with a definition for each operation, to refuse things before money moves."""
     assert any(message in problem.message for problem in refused(write(tmp_path / "acme", schema=schema)))
 
 
