@@ -87,7 +87,8 @@ class Executor:
     async def run(self) -> Ended:
         """Carry the plan out. Raises :class:`~renderer.errors.DiskError` where a record could not be written."""
         bench = self.bench
-        for key in self._actions:
+        # Who starts first is first at its gate, so priorities also decide what a budget reaches.
+        for key in sorted(self._actions, key=lambda key: bench.errands[key].order):
             self._tasks[key] = asyncio.create_task(self._drive(bench.errands[key]))
             self._tasks[key].add_done_callback(lambda _: self._changed.set())
         watch = asyncio.create_task(self._deadline())

@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.request
 import wave
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.conftest import Shop
 
 DRIVER = Path(__file__).with_name("driver.py")
 PACING = "{apart: 0s, poll: {first: 0.05s, every: [0.02s, 0.05s], timeout: 60s}}"
@@ -50,32 +49,13 @@ UNLISTED = {"translate", "voice", "audio-by-text"}
 UNLISTED_PROVIDERS = {"yzx", "foxapi"}
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A sandbox that outlives every killed run."""
-    home = tmp_path_factory.mktemp("sandbox")
-    command = [sys.executable, "-m", "renderer.sandbox", "--home", str(home), "--speed", "400"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[1]
-        process.terminate()
-
-
-def environment(url: str) -> dict[str, str]:
-    keys = {f"{name.upper()}_API_KEY": "test-key" for name in PROVIDERS}
-    return {**os.environ, **keys, **{f"{name.upper()}_BASE_URL": f"{url}/{name}" for name in PROVIDERS}, "CI": "1"}
+def environment(shop: Shop) -> dict[str, str]:
+    return {**os.environ, **shop.environment, "CI": "1"}
 
 
 def run(arguments: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
     return subprocess.run(command, check=False, env=env, capture_output=True, text=True, timeout=120)
-
-
-def purchases(url: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"{url}/_/purchases", timeout=30) as answer:
-        found = json.load(answer)
-    rows: list[dict[str, Any]] = found["purchases"] if isinstance(found, dict) else found
-    return rows
 
 
 def project(folder: Path, provider: str, number: int) -> Path:
@@ -93,13 +73,13 @@ def project(folder: Path, provider: str, number: int) -> Path:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_killed_at_every_record_nothing_is_bought_twice_or_lost(sandbox: str, tmp_path: Path, provider: str) -> None:
+def test_killed_at_every_record_nothing_is_bought_twice_or_lost(shop: Shop, tmp_path: Path, provider: str) -> None:
     """Whatever append a run dies at, the next ones end with every job saved or held, each bought at most once."""
-    env = environment(sandbox)
+    env = environment(shop)
     killed = 0
     for number in range(1, 100):
         path = project(tmp_path / str(number), provider, number)
-        before = len(purchases(sandbox))
+        before = len(shop.sold())
         command = [str(DRIVER), str(number), "apply", "--yes", str(path)]
         first = subprocess.run(
             [sys.executable, *command], check=False, env=env, capture_output=True, text=True, timeout=120
@@ -108,13 +88,13 @@ def test_killed_at_every_record_nothing_is_bought_twice_or_lost(sandbox: str, tm
             assert first.returncode == 0, first.stderr
             break
         killed += 1
-        again = ["-m", "renderer.cli.main", "apply", "--yes", "--json", str(path)]
+        again = ["-m", "renderer", "apply", "--yes", "--json", str(path)]
         second = subprocess.run(
             [sys.executable, *again], check=False, env=env, capture_output=True, text=True, timeout=120
         )
         assert second.returncode in (0, 3), second.stderr
         jobs = json.loads(second.stdout)["jobs"]
-        rows = [row for row in purchases(sandbox)[before:] if row["operation"] != "voice-tuning"]
+        rows = shop.sold()[before:]
         assert all(times == 1 for times in Counter(row["hash"] for row in rows).values()), (number, rows)
         bought = {row["operation"] for row in rows}
         held = [job for job in jobs if job["state"] == "held"]
