@@ -1,8 +1,8 @@
-"""The README holds: its commands and options exist, its manifests are valid, and its tutorial happens as it is told.
+"""README and CONTRIBUTING hold: commands and options exist, manifests are valid, and what is told happens.
 
 In its console blocks a line ``$ ...`` is a command and what follows is its output; ``...`` there stands for anything,
 alone on a line for any number of lines. The blocks under "Ten minutes" are carried out, in order. Blocks of ``sh``
-need keys, so only their words are looked up.
+need keys, so only their words are looked up. CONTRIBUTING's new provider is made and tested.
 """
 
 import json
@@ -77,6 +77,23 @@ def said(output: str, told: str) -> bool:
     return re.fullmatch("".join(parts), output) is not None
 
 
+def shell(command: str, folder: Path) -> str:
+    """Carry out a command line as a person would; return what it says."""
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.stdout
+
+
 def code() -> list[str]:
     """Return every command line of ``sh`` and ``console`` blocks, and what stands between backticks."""
     prose = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
@@ -143,19 +160,8 @@ def test_the_tutorial_happens_as_told(tmp_path: Path) -> None:
             with (folder / "specs" / "first.yaml").open("a") as manifest:
                 manifest.write(PACING)
             continue
-        done = subprocess.run(
-            step.command,
-            shell=True,
-            cwd=folder,
-            env=ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert said(done.stdout, step.output), f"$ {step.command}\n{done.stdout}\n--- as told:\n{step.output}"
+        done = shell(step.command, folder)
+        assert said(done, step.output), f"$ {step.command}\n{done}\n--- as told:\n{step.output}"
 
 
 def test_the_help_is_the_programs() -> None:
@@ -200,3 +206,29 @@ def test_links_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_walkthrough_of_a_new_provider_works(tmp_path: Path) -> None:
+    """The files that CONTRIBUTING shows make a pack that plans as told and passes the contract suite."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    part = text.partition("## A provider in ten minutes")[2]
+    for path, content in re.findall(
+        r"`(lumen/[\w./]+)`(?:(?!`lumen/).)*?^```\w+\n(.*?)^```$", part, re.MULTILINE | re.DOTALL
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    manifest = re.search(r"^```yaml\n(version: 1\n.*?)^```$", part, re.MULTILINE | re.DOTALL)
+    assert manifest is not None
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "harbour.yaml").write_text(manifest[1])
+    console = re.search(r"^```console\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
+    assert console is not None
+    for command, output in (step.split("\n", 1) for step in re.split(r"^\$ ", console[1], flags=re.MULTILINE)[1:]):
+        done = shell(command, tmp_path)
+        assert said(done, output), done
+    suite = ROOT / "tests" / "provider" / "test_contract.py"
+    told = shell(
+        f"'{sys.executable}' -m pytest -c '{ROOT / 'pyproject.toml'}' '{suite}' --pack '{tmp_path / 'lumen'}'", tmp_path
+    )
+    assert re.search(r"\d+ passed", told), told
+    assert "failed" not in told
