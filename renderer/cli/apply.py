@@ -153,7 +153,7 @@ def _carry_out(said: _Said, picture: Picture, plan: Plan, environment: Mapping[s
         click.echo("Nothing was sent.", err=True)
         return Exit.UNFINISHED
     ended = NOTHING
-    if packs or plan.changes or picture.unlocked:
+    if packs or plan.changes or picture.unlocked or picture.unledgered:
         with (
             _providers(picture.batch.project, said, packs, known) as providers,
             watch(expected(plan.actions), events=said.events) as sink,

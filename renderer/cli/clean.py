@@ -40,7 +40,7 @@ def command(context: Context, *, dry_run: bool, sandbox: bool) -> None:
         return
     # A run that starts meanwhile would miss what it has just downloaded.
     with RunLock(project), step("reading the records"):
-        history, _ = replay(project)
+        history = replay(project).history
         dropped = Store(project).clean(under_way(history), named(history), dry=dry_run)
     for file in dropped:
         click.echo(inert(f"{size(file.bytes):>9}  {project.relative(file.path)}"))

@@ -18,11 +18,16 @@ from renderer.state.history import History, Record
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A batch and what is known of it. ``unlocked`` are records that go into a lockfile of the batch, by release."""
+    """A batch and what is known of it.
+
+    ``unlocked`` are records that the lockfiles of the batch lack, ``unledgered`` those that its ledgers lack, by
+    release: the next run that holds the lock evens them out.
+    """
 
     batch: Batch
     history: History
     unlocked: Mapping[str, Sequence[Record]]
+    unledgered: Mapping[str, Sequence[Record]]
     store: Store
     standings: Mapping[str, Standing]
     chosen: Sequence[Wanted]
@@ -49,7 +54,9 @@ def look(batch: Batch, target: Target | None = None, *, alive: bool = False, sec
     ``secrets`` are taken out of whatever is kept of answers. Raises :class:`~renderer.errors.DiskError` for a damaged
     lockfile, :class:`~renderer.errors.UsageError` for a selector that matches nothing.
     """
-    history, unlocked = replay(batch.project)
+    releases = {manifest.file: manifest.release for manifest in batch.manifests}
+    known = replay(batch.project, releases)
+    history = known.history
     hashes = {s.sha256 for s in history.submissions.values() if s.sha256 is not None}
     store = Store(batch.project, known=hashes, secrets=secrets)
     standings = batch.standings(history, alive=alive)
@@ -57,12 +64,13 @@ def look(batch: Batch, target: Target | None = None, *, alive: bool = False, sec
     if target is not None:
         chosen = choose(batch.wanted, standings, select=target.select, exclude=target.exclude)
     used = {
-        known.submission.id: wanted.job.release
+        standing.submission.id: wanted.job.release
         for wanted in batch.wanted
-        if (known := standings[wanted.key]).submission is not None
+        if (standing := standings[wanted.key]).submission is not None
     }
-    records = homes(unlocked, {manifest.release for manifest in batch.manifests}, used)
-    return Picture(batch, history, records, store, standings, chosen)
+    unlocked = homes(known.unlocked, set(releases.values()), used)
+    unledgered = homes(known.unledgered, set(releases.values()), {})
+    return Picture(batch, history, unlocked, unledgered, store, standings, chosen)
 
 
 def bought_elsewhere(picture: Picture) -> list[str]:

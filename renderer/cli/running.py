@@ -18,7 +18,7 @@ from renderer.cli.picture import Picture
 from renderer.errors import Exit
 from renderer.plan.plan import Act, Plan
 from renderer.plan.standing import JobState, Standing, Wanted, stand
-from renderer.run.bench import Fetched, World
+from renderer.run.bench import Fetched, Remote, World
 from renderer.run.compact import compact
 from renderer.run.disk import write_whole
 from renderer.run.download import download
@@ -26,7 +26,7 @@ from renderer.run.events import Sink
 from renderer.run.executor import Ended, Executor
 from renderer.run.journal import Journal, Pair
 from renderer.run.service import Service
-from renderer.run.sightings import read_sightings, write_sightings
+from renderer.run.sightings import Notebook
 from renderer.run.transport import Transport
 from renderer.state import lockfile
 
@@ -102,15 +102,16 @@ def carry_out(picture: Picture, plan: Plan, services: Mapping[str, Service], wis
                 stack.enter_context(lockfile.Appender(path, file=project.relative(path))),
                 stack.enter_context(lockfile.Appender(ledger, file=project.relative(ledger))),
             )
-            for record in picture.unlocked.get(manifest.release, ()):
-                files[manifest.release].lockfile.append(lockfile.encode(record))
-        seen = read_sightings(project)
+            if lines := b"".join(map(lockfile.encode, picture.unlocked.get(manifest.release, ()))):
+                files[manifest.release].lockfile.append(lines)
+            if lines := b"".join(map(lockfile.encode, picture.unledgered.get(manifest.release, ()))):
+                files[manifest.release].ledger.append(lines)
+        notebook = Notebook(project, monotonic=time.monotonic)
         try:
-            ended = asyncio.run(_run(picture, plan, services, wish=wish, sink=sink, files=files))
+            ended = asyncio.run(_run(picture, plan, services, wish=wish, sink=sink, files=files, seen=notebook.note))
         finally:
             picture.store.save()
-        known = picture.history.submissions
-        write_sightings(project, {id_: s for id_, s in {**seen, **ended.remotes}.items() if id_ in known})
+        notebook.note(ended.remotes, now=True)
     for manifest in batch.manifests:
         path = project.lockfile(manifest.file)
         compact(path, file=project.relative(path))
@@ -125,6 +126,7 @@ async def _run(
     wish: Wish,
     sink: Sink,
     files: Mapping[str, Pair],
+    seen: Callable[[Mapping[str, Remote]], None],
 ) -> Ended:
     batch, clock = picture.batch, SystemClock()
     async with Transport(services) as transport:
@@ -146,6 +148,7 @@ async def _run(
             journal=Journal(picture.history, files),
             chance=random.SystemRandom(),
             sink=sink,
+            seen=seen,
             buying=wish.buying,
             waiting=wish.waiting,
             max_submits=wish.max_submits,

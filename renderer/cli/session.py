@@ -5,7 +5,8 @@ in, all that is wrong with them at once, and each job with its pack, its fingerp
 sent, written or shown.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from renderer.provider.check import check, twins
 from renderer.provider.pacing import Pacing
 from renderer.provider.pack import Packs, paced
 from renderer.provider.packfile import load_packs
-from renderer.provider.request import fingerprints
+from renderer.provider.request import fingerprints, unbuildable
 from renderer.state.history import History
 
 _SUFFIXES = (".yaml", ".yml")
+_JOB = re.compile(r"\$\.(?:assets|videos)(?:\.[^.\[]+|\['[^']*'\])")
+"""The beginning of a problem's path that names its job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,24 @@ class Findings:
 
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, problems: Sequence[Problem]) -> bool:
-        """Take problems; return whether none of them is an error."""
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Take problems."""
         self.problems.extend(problems)
-        return not any(problem.severity == "error" for problem in problems)
+
+    def add_more(self, problems: Iterable[Problem]) -> None:
+        """Take problems, but for those at places that are known to be wrong: they follow from it."""
+        known = {(problem.file, problem.line, problem.column) for problem in self.errors}
+        self.add(problem for problem in problems if (problem.file, problem.line, problem.column) not in known)
+
+    @property
+    def errors(self) -> list[Problem]:
+        """The problems that are more than warnings."""
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+    def wrong_jobs(self) -> set[tuple[str, str]]:
+        """Return file and place of each asset and video in which something is wrong."""
+        places = ((problem.file, _JOB.match(problem.path)) for problem in self.errors)
+        return {(file, found[0]) for file, found in places if found is not None}
 
 
 def load(context: Context, paths: Sequence[Path], *, sandboxed: bool = False, environment: Mapping[str, str]) -> Batch:
@@ -92,8 +109,14 @@ def load(context: Context, paths: Sequence[Path], *, sandboxed: bool = False, en
         findings.add(expansion.problems)
     findings.add(check_batch(expansions))
     jobs = [job for expansion in expansions for job in expansion.jobs]
-    findings.add(check(jobs, packs))
-    if any(problem.severity == "error" for problem in findings.problems):
+    partial = frozenset(key for expansion in expansions for key in expansion.partial)
+    findings.add_more(check(jobs, packs, partial=partial))
+    if findings.errors:
+        wrong = findings.wrong_jobs()
+        sound = [
+            job for job in jobs if job.key not in partial and (job.manifest, job.problem((), "", "").path) not in wrong
+        ]
+        findings.add(unbuildable(sound, packs))
         raise InvalidError(sorted(set(findings.problems)))
     identities = fingerprints(jobs, packs)
     findings.add(twins(jobs, identities))

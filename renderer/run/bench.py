@@ -113,12 +113,22 @@ class Engine(Protocol):
         """Render a job's file to ``part``. Raises :class:`EngineFailed`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """What the provider said last of a task: its own word, its progress (0 to 100), and when (RFC 3339)."""
+
+    state: str
+    progress: float | None
+    seen: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """The seams, and what a person asked for. ``root`` is where uploads are read from.
 
-    ``waiting``: a job that the plan shows as waiting may be bought once what it waits for turns out well;
-    ``budgets`` is per manifest, ``max_submits`` for the run; ``deadline`` is in monotonic seconds.
+    ``seen`` is told what providers said last, whenever that changes. ``waiting``: a job that the plan shows as waiting
+    may be bought once what it waits for turns out well. ``budgets`` is per manifest, ``max_submits`` for the run;
+    ``deadline`` is in monotonic seconds.
     """
 
     root: Path
@@ -130,6 +140,7 @@ class World:
     journal: Journal
     chance: random.Random
     sink: Sink
+    seen: Callable[[Mapping[str, Remote]], None]
     engines: Mapping[str, Engine] = field(default_factory=dict)
     buying: bool = True
     waiting: bool = False
@@ -180,15 +191,6 @@ class NotReady(Exception):
         """Take what went wrong."""
         super().__init__(trouble.message)
         self.trouble = trouble
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """What the provider said last of a task: its own word, its progress (0 to 100), and when (RFC 3339)."""
-
-    state: str
-    progress: float | None
-    seen: str
 
 
 class Bench:

@@ -96,6 +96,7 @@ async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle
 def _seen(bench: Bench, errand: Errand, submission: str, state: str, progress: float | None) -> None:
     before = bench.remotes.get(submission)
     bench.remotes[submission] = Remote(state, progress, bench.now())
+    bench.world.seen(bench.remotes)
     if before is None or (before.state, before.progress) != (state, progress):
         bench.emit("polled", errand, state, progress=progress)
 

@@ -8,7 +8,8 @@ injected (``bench``).
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,14 @@ class Ended:
     interrupted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """What a job waits for: another job's key, or None for a person; ``over`` tells whether it has come about."""
+
+    job: str | None
+    over: Callable[[], bool]
+
+
 class Executor:
     """One run of one plan."""
 
@@ -69,9 +78,11 @@ class Executor:
                 self._actions[errand.key] = action
         self.bench = Bench(world, self._gates, errands)
         self._known = {key: asyncio.Event() for key in self._actions}
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._order = sorted(self._actions, key=lambda key: errands[key].order)
+        self._ahead = _twins_ahead(self._order, errands)
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._idle: set[str] = set()
+        self._open = 0
+        self._waits: dict[str, _Wait] = {}
         self._interrupted = False
         self._changed = asyncio.Event()
 
@@ -88,17 +99,15 @@ class Executor:
         """Carry the plan out. Raises :class:`~renderer.errors.DiskError` where a record could not be written."""
         bench = self.bench
         # Who starts first is first at its gate, so priorities also decide what a budget reaches.
-        for key in sorted(self._actions, key=lambda key: bench.errands[key].order):
+        for key in self._order:
             self._tasks[key] = asyncio.create_task(self._drive(bench.errands[key]))
-            self._tasks[key].add_done_callback(lambda _: self._changed.set())
+            self._tasks[key].add_done_callback(self._ended)
+        self._open = len(self._tasks)
         watch = asyncio.create_task(self._deadline())
         results: list[Any] = []
         try:
-            while (waiting := self._waiting()) and not bench.stopping and bench.world.journal.broken is None:
+            while self._open and not self._stuck() and not bench.stopping and bench.world.journal.broken is None:
                 self._changed.clear()
-                if waiting <= self._idle:
-                    # Only a person can move these on: the next run asks again.
-                    break
                 await self._changed.wait()
         finally:
             bench.stopping = True
@@ -117,8 +126,22 @@ class Executor:
         stopped = frozenset(name for name, gate in self._gates.items() if gate.lane.stopped is not None)
         return Ended(bench.troubles, bench.remotes, stopped, bench.out_of_budget, self._interrupted)
 
-    def _waiting(self) -> set[str]:
-        return {key for key, task in self._tasks.items() if not task.done()}
+    def _ended(self, _: object) -> None:
+        self._open -= 1
+        self._changed.set()
+
+    def _stuck(self) -> bool:
+        """Return whether every job that is not done waits, in the end, for a person: the next run asks again."""
+        return len(self._waits) == self._open and all(self._waits_for_person(key) for key in self._waits)
+
+    def _waits_for_person(self, key: str | None) -> bool:
+        while key is not None:
+            wait = self._waits.get(key)
+            if wait is None or wait.over():
+                # It works, or is about to.
+                return False
+            key = wait.job
+        return True
 
     async def _deadline(self) -> None:
         """Let the run end at its deadline."""
@@ -139,33 +162,37 @@ class Executor:
         finally:
             # Whoever refers to this job looks at its standing, which may also be that nothing came of it.
             self._known[errand.key].set()
-            self._idle.discard(errand.key)
+            self._waits.pop(errand.key, None)
 
     async def _job(self, errand: Errand, wanted: Wanted) -> None:
         if self._actions[errand.key].act is Act.WAIT and not self._world.waiting:
             self.bench.emit("waiting", errand, self._actions[errand.key].reason)
             return
-        turn = self._turns.setdefault(wanted.fingerprint, asyncio.Lock())
-        # Twins take turns: the second finds what the first has bought.
-        await self._idly(errand, turn.acquire())
-        try:
-            known = await self._advance(errand, wanted)
-        finally:
-            turn.release()
+        if (ahead := self._ahead.get(errand.key)) is not None:
+            # Twins take turns: the second finds what the first has bought.
+            await self._ended_first(errand, ahead)
+        known = await self._advance(errand, wanted)
         if known.state is JobState.SAVED:
             self._known[errand.key].set()
             await self._settle(errand, wanted, known)
         elif known.state in (JobState.FAILED, JobState.REFUSED) and self._world.fail_fast:
             self._halt()
 
-    async def _idly(self, errand: Errand, something: Coroutine[Any, Any, object]) -> None:
-        """Wait for another job; such waiting alone does not keep the run going."""
-        self._idle.add(errand.key)
+    async def _ended_first(self, errand: Errand, other: str) -> None:
+        """Wait until another job has gone as far as it goes."""
+        task = self._tasks[other]
+        with self._waiting(errand, _Wait(other, task.done)):
+            await asyncio.wait([task])
+
+    @contextmanager
+    def _waiting(self, errand: Errand, wait: _Wait) -> Iterator[None]:
+        """Mark a job as waiting for another one, or for a person: such waiting alone does not keep the run going."""
+        self._waits[errand.key] = wait
         self._changed.set()
         try:
-            await something
+            yield
         finally:
-            self._idle.discard(errand.key)
+            self._waits.pop(errand.key, None)
 
     async def _advance(self, errand: Errand, wanted: Wanted) -> Standing:
         """Submit, look up, poll and download until the job is saved or can go no further; return its standing."""
@@ -209,10 +236,12 @@ class Executor:
             needed = bench.errands[key]
             if key in self._tasks:
                 if not self._known[key].is_set():
+                    bench.troubles[errand.key] = Trouble("waiting", f"waits for {needed.id}")
                     bench.emit("waiting", errand, f"waits for {needed.id}")
-                    await self._idly(errand, self._known[key].wait())
+                    with self._waiting(errand, _Wait(key, self._known[key].is_set)):
+                        await self._known[key].wait()
                 if key in files:
-                    await self._idly(errand, asyncio.wait([self._tasks[key]]))
+                    await self._ended_first(errand, key)
             known = bench.standing(needed.wanted) if needed.wanted is not None else Standing(JobState.FAILED)
             if known.state not in _KNOWN:
                 said = f"waits for {needed.id}, which is {known.state}"
@@ -265,10 +294,10 @@ class Executor:
 
         def idle(waits: bool) -> None:
             if waits:
-                self._idle.add(errand.key)
+                self._waits[errand.key] = _Wait(None, lambda: False)
                 place.leave()
             else:
-                self._idle.discard(errand.key)
+                self._waits.pop(errand.key, None)
             self._changed.set()
 
         return idle
@@ -310,6 +339,19 @@ class Executor:
                 await collecting.poll(bench, errand, id_, new=False, idle=self._idler(errand, place))
         if bench.submission(id_).state is State.RENDERED:
             await collecting.download(bench, errand, id_)
+
+
+def _twins_ahead(order: Iterable[str], errands: Mapping[str, Errand]) -> dict[str, str]:
+    """Return for each job the one with an equal fingerprint that goes before it."""
+    last: dict[str, str] = {}
+    ahead = {}
+    for key in order:
+        wanted = errands[key].wanted
+        if wanted is not None:
+            if wanted.fingerprint in last:
+                ahead[key] = last[wanted.fingerprint]
+            last[wanted.fingerprint] = key
+    return ahead
 
 
 def _errand_for(wanted: Wanted, index: int) -> Errand:

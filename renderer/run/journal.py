@@ -7,8 +7,8 @@ could not be written is carried by the error, so that a person gets to see it. T
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from renderer.errors import DiskError
@@ -124,34 +124,75 @@ def _lost(error: DiskError, release: str, records: Sequence[Record]) -> DiskErro
     return DiskError(f"{error.message}\nThis could not be recorded for {release}; keep it:\n{text}", hint=error.hint)
 
 
+@dataclass(slots=True)
+class _Facts:
+    """Which facts one kind of record file knows, by their names: enough to see what the other kind lacks."""
+
+    submissions: dict[str, set[str]] = field(default_factory=dict)
+    others: set[tuple[str, ...]] = field(default_factory=set)
+
+    def add(self, record: Record) -> None:
+        if (id_ := record.get("submission")) is not None:
+            self.submissions.setdefault(id_, set()).update(record)
+        else:
+            self.others.add(_identity(record))
+
+    def has(self, record: Record) -> bool:
+        if (id_ := record.get("submission")) is not None:
+            return self.submissions.get(id_, set()).issuperset(record)
+        return _identity(record) in self.others
+
+
+def _identity(record: Record) -> tuple[str, ...]:
+    """Return what makes an upload or an approval the same one."""
+    if (upload := record.get("upload")) is not None:
+        return ("upload", upload["provider"], upload["origin"], upload["sha256"], upload["file_id"])
+    approved = record.get("approved", {})
+    return ("approved", approved.get("fingerprint", ""), approved.get("submission", ""))
+
+
 @dataclass(frozen=True, slots=True)
-class Unlocked:
-    """A record that only a ledger knows, and the release whose ledger it is: bought on another branch, perhaps."""
+class Known:
+    """What all record files of a project say together, and where they differ.
 
-    release: str
-    record: Record
-
-
-def replay(project: Project) -> tuple[History, list[Unlocked]]:
-    """Return what every record file of the project says, and what only ledgers know.
-
-    Refusals that only a ledger knows are left out of the second: compaction lets the lockfile forget them. Read-only.
-    Raises :class:`DiskError` for a damaged file.
+    ``unlocked`` are records that only a ledger knows (bought on another branch, perhaps), ``unledgered`` those that
+    only a lockfile knows (bought on another machine, perhaps): (release, record). Refusals are left out of the first:
+    compaction lets the lockfile forget them.
     """
+
+    history: History
+    unlocked: tuple[tuple[str, Record], ...] = ()
+    unledgered: tuple[tuple[str, Record], ...] = ()
+
+
+def replay(project: Project, manifests: Mapping[str, str] | None = None) -> Known:
+    """Return what every record file of the project says. Read-only.
+
+    ``manifests`` (path -> release) are those of the batch: their lockfiles are read whatever they look like. Raises
+    :class:`DiskError` for a damaged file.
+    """
+    own = {project.lockfile(path): release for path, release in (manifests or {}).items()}
+    locked, ledgered = _Facts(), _Facts()
     history = History()
-    for path in lockfile.lockfiles(project):
+    lines: list[tuple[str, Record]] = []
+    for path in dict.fromkeys([*own, *lockfile.lockfiles(project)]):
         for record in lockfile.read(path, file=project.relative(path)).records:
             history.absorb(record)
-    committed = {id_: submission.facts for id_, submission in history.submissions.items()}
-    uploads = {key: dict(files) for key, files in history.uploads.items()}
-    approvals = {key: dict(meets) for key, meets in history.approvals.items()}
-    found: list[Unlocked] = []
+            locked.add(record)
+            if path in own:
+                lines.append((own[path], record))
+    unlocked = []
     for path in lockfile.ledgers(project):
         for record in lockfile.read(path, file=project.relative(path)).records:
             history.absorb(record)
-            if not _known(record, committed, uploads, approvals):
-                found.append(Unlocked(path.stem, record))
-    return history, [row for row in found if not _refused(history, row.record)]
+            ledgered.add(record)
+            if not locked.has(record):
+                unlocked.append((path.stem, record))
+    return Known(
+        history,
+        tuple((release, record) for release, record in unlocked if not _refused(history, record)),
+        tuple((release, record) for release, record in lines if not ledgered.has(record)),
+    )
 
 
 def _refused(history: History, record: Record) -> bool:
@@ -159,30 +200,17 @@ def _refused(history: History, record: Record) -> bool:
     return submission is not None and submission.state is State.REFUSED
 
 
-def homes(unlocked: Sequence[Unlocked], releases: Collection[str], used: Mapping[str, str]) -> dict[str, list[Record]]:
+def homes(
+    unlocked: Iterable[tuple[str, Record]], releases: Collection[str], used: Mapping[str, str]
+) -> dict[str, list[Record]]:
     """Return which records of ledgers go into the lockfile of which release.
 
     A record belongs to its own release; where that has no manifest in the batch (it was renamed), to the release of
     a job that ``used`` (submission -> release) its submission.
     """
     found: dict[str, list[Record]] = {}
-    for row in unlocked:
-        home = row.release if row.release in releases else used.get(row.record.get("submission", ""))
+    for release, record in unlocked:
+        home = release if release in releases else used.get(record.get("submission", ""))
         if home is not None:
-            found.setdefault(home, []).append(row.record)
+            found.setdefault(home, []).append(record)
     return found
-
-
-def _known(
-    record: Record,
-    committed: Mapping[str, Mapping[str, object]],
-    uploads: Mapping[tuple[str, str, str], Mapping[str, object]],
-    approvals: Mapping[str, Mapping[str, object]],
-) -> bool:
-    if (upload := record.get("upload")) is not None:
-        key = (upload["provider"], upload["origin"], upload["sha256"])
-        return upload["file_id"] in uploads.get(key, {})
-    if (approved := record.get("approved")) is not None:
-        return approved["submission"] in approvals.get(approved["fingerprint"], {})
-    facts = committed.get(record.get("submission", ""), {})
-    return all(name in facts for name in record if name != "submission")

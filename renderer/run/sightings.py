@@ -6,12 +6,14 @@ without asking anybody. It may be lost at any time; nothing depends on it.
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from renderer.project import Project
 from renderer.run.bench import Remote
 from renderer.run.disk import write_whole
+
+_OFTEN = 2.0
 
 
 def read_sightings(project: Project) -> dict[str, Remote]:
@@ -30,6 +32,23 @@ def write_sightings(project: Project, sightings: Mapping[str, Remote]) -> None:
     found = {id_: {"state": s.state, "progress": s.progress, "seen": s.seen} for id_, s in sightings.items()}
     with contextlib.suppress(Exception):
         write_whole(_path(project), json.dumps(found, ensure_ascii=False).encode())
+
+
+class Notebook:
+    """Writes sightings down while a run goes on, but not more often than people look."""
+
+    def __init__(self, project: Project, *, monotonic: Callable[[], float]) -> None:
+        """Take whose they are, and a clock in seconds."""
+        self._project = project
+        self._monotonic = monotonic
+        self._before = read_sightings(project)
+        self._next = 0.0
+
+    def note(self, sightings: Mapping[str, Remote], *, now: bool = False) -> None:
+        """Keep what was seen; ``now`` also where it was written a moment ago."""
+        if now or self._monotonic() >= self._next:
+            self._next = self._monotonic() + _OFTEN
+            write_sightings(self._project, {**self._before, **sightings})
 
 
 def _path(project: Project) -> Path:

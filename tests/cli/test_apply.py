@@ -300,3 +300,42 @@ def test_two_manifests_are_one_batch(desk: Any, prompt: str) -> None:
     assert (desk.root / "renders" / "summer" / "teaser.mp4").is_file()
     assert desk.run("status", "--select", "teaser", one, other).exit_code == 64
     assert desk.run("status", "--select", "summer/teaser", one, other).exit_code == 0
+
+
+def test_a_file_that_another_job_made_is_uploaded(desk: Any, prompt: str) -> None:
+    """``{ref: x.file}`` waits for the file, sends it once, and the job that needs it is bought in the same run."""
+    words = " ".join([prompt] * 20)
+    path = desk.write(
+        f"""
+assets:
+  say: {{provider: hifly, operation: audio-by-text, voice: voice_public_01, text: "{words}"}}
+videos:
+  talk: {{provider: hifly, operation: video-by-audio, avatar: av_public_01, audio: {{ref: say.file}}}}
+"""
+    )
+    document = desk.json("apply", "--yes", path)
+    assert {job["id"]: job["state"] for job in document["jobs"]} == {"say": "saved", "talk": "saved"}
+
+
+def test_what_came_with_a_merge_survives_its_revert(desk: Any, prompt: str) -> None:
+    """Purchases that only a lockfile knew are copied to the ledger by the next run, so that git can forget nothing."""
+    path = desk.write(teaser(prompt))
+    assert desk.run("apply", "--yes", path).exit_code == 0
+    ledger = desk.root / ".renderer" / "ledger" / "spring.jsonl"
+    ledger.unlink()
+    assert desk.run("apply", path).exit_code == 0
+    path.with_suffix(".lock").unlink()
+    assert summary(desk, path) == {"keep": 1}
+    assert "of another branch" in desk.run("plan", path).output
+
+
+def test_a_damaged_lockfile_is_refused_by_every_command(desk: Any, prompt: str) -> None:
+    """Also where the damage is in its first line: nothing is planned on half the truth."""
+    path = desk.write(teaser(prompt))
+    assert desk.run("apply", "--yes", path).exit_code == 0
+    lock = path.with_suffix(".lock")
+    lock.write_bytes(b"{" + lock.read_bytes())
+    for command in (("plan", path), ("status", path), ("apply", "--yes", path)):
+        refused = desk.run(*command)
+        assert refused.exit_code == 74, refused.output
+        assert "specs/spring.lock:1:1" in refused.output
