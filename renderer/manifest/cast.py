@@ -53,7 +53,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """A declaration under one choice. ``marks`` are by path inside the job, ``()`` being the job's own key."""
+    """A declaration under one choice. ``marks`` are by path inside the job, ``()`` being the job's own key.
+
+    ``whole``: nothing that it is made of lacks a field that was given.
+    """
 
     declaration: Declaration
     choice: Choice
@@ -61,6 +64,7 @@ class Cast:
     uploads: bool
     recipe: Recipe
     marks: Mapping[Path, Mark] = field(repr=False)
+    whole: bool = field(default=True, kw_only=True)
 
     def place(self, file: str, path: Path, who: str = "") -> Place:
         """Return where a path inside the job was written."""
@@ -89,10 +93,14 @@ class Casting:
         profile, place = self._pick("profile", [own, defaults], context, who)
         if profile is not None:
             if profile not in self.manifest.profiles:
+                if self.manifest.gaps.has_profile(profile):
+                    raise Skip
                 self._refuse(place, "profile", f"there is no profile `{profile}`", profile, self.manifest.profiles)
             levels.append((self.manifest.profiles[profile], ("profiles", profile)))
         provider, place = self._pick("provider", [*levels, defaults], context, who)
         if provider is None:
+            if ("defaults",) in self.manifest.gaps.levels:
+                raise Skip  # perhaps it stood where something was taken out
             place = self.notes.at(declaration.origin, key=True, who=who)
             self._refuse(place, "provider", f"`{declaration.name}` needs a `provider`", "", self.operations)
         if provider not in self.operations:
@@ -114,7 +122,8 @@ class Casting:
             value = compile_tree(given, omit=False).render(context)
         except TemplateError as error:
             for finding in error.findings:
-                self.notes.add(self.notes.at(path, who=who), "template", finding.message)
+                if not finding.follows:
+                    self.notes.add(self.notes.at(path, who=who), "template", finding.message)
             raise Skip from None
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
@@ -139,7 +148,8 @@ class Casting:
         fitting = {key: value for key, value in self.manifest.defaults.items() if key in offer.fields | FACTS}
         merged, marks = merge([*kept, (fitting, ("defaults",))], self.manifest.document.locate)
         marks[()] = self.manifest.document.locate(declaration.origin, key=True)
-        return Cast(declaration, choice, offer, known.uploads, prepare(merged), marks)
+        whole = self.manifest.gaps.levels.isdisjoint({*(origin for _, origin in levels), ("defaults",)})
+        return Cast(declaration, choice, offer, known.uploads, prepare(merged), marks, whole=whole)
 
     def _pick(
         self, key: str, levels: Sequence[Level], context: Mapping[str, Any], who: str

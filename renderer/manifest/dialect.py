@@ -28,6 +28,13 @@ class Exhausted(Refusal):
     """A template asks for more than is left to its rendering."""
 
 
+class Follows(Refusal):
+    """A value rests on one that is wrong, which is reported where that one stands."""
+
+    def __init__(self) -> None:
+        super().__init__("this rests on a value that is wrong")
+
+
 class Undefined(Refusal):
     """A variable, key or index that does not exist. The nearest known name is looked for only when it is shown."""
 
@@ -55,6 +62,16 @@ class Omit:
 
 OMIT: Final = Omit()
 """The value of ``omit``: as a value it leaves its key or list entry out."""
+
+
+class Unknown:
+    """The type of :data:`UNKNOWN`."""
+
+    __slots__ = ()
+
+
+UNKNOWN: Final = Unknown()
+"""The value of a variable that could not be worked out; whoever looks at it gets :class:`Follows`."""
 
 
 Word: TypeAlias = Callable[..., Any]
@@ -146,7 +163,9 @@ def lookup(value: Any, key: Any) -> Any:
     match value:
         case Mapping():
             if isinstance(key, str | int | float | bool) and key in value:
-                return value[key]
+                if (found := value[key]) is UNKNOWN:
+                    raise Follows
+                return found
             raise Undefined(f"there is no {_quoted(key)} here", word=key if isinstance(key, str) else "", known=value)
         case str() | list() if isinstance(key, int) and not isinstance(key, bool):
             if -len(value) <= key < len(value):

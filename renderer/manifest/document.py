@@ -1,7 +1,8 @@
-"""A manifest file -> a validated declaration: what a person wrote, known to have the right shape.
+"""A manifest file -> a declaration: what a person wrote, as far as it has the right shape, and what is wrong with it.
 
 Checks what can be seen in the file alone: the schema, the release's name, and that nobody wrote a credential into
-something that is committed. Templates are still strings here, files are still paths; ``expand`` makes jobs of them.
+something that is committed. What is wrong is taken out (``gaps``), so that the rest can be looked at too. Templates
+are still strings here, files are still paths; ``expand`` makes jobs of them.
 """
 
 import re
@@ -13,8 +14,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from renderer.errors import InvalidError, Problem
+from renderer.manifest.gaps import Gaps, mend
 from renderer.manifest.position import Path
-from renderer.manifest.schema import Schema, load_schema, validate
+from renderer.manifest.schema import Schema, examine, load_schema
 from renderer.manifest.yamlfile import Document, read_yaml
 from renderer.project import Project
 
@@ -51,7 +53,8 @@ class Manifest:
     """A declaration. ``document`` is the whole file with its positions; ``file`` is relative to the root.
 
     ``assets`` and ``videos`` are by id, as written; ``moved`` leads from old ids to new ones; ``submits`` is the
-    budget of paid submits, or None.
+    budget of paid submits, or None. ``problems`` are those of the file's shape, ``gaps`` what is missing because of
+    them.
     """
 
     file: str
@@ -65,6 +68,8 @@ class Manifest:
     videos: Mapping[str, Mapping[str, Any]]
     moved: tuple[tuple[str, str], ...]
     submits: int | None
+    problems: tuple[Problem, ...] = ()
+    gaps: Gaps = field(default_factory=Gaps)
 
 
 def manifest_schema() -> Schema:
@@ -73,7 +78,7 @@ def manifest_schema() -> Schema:
 
 
 def read_manifest(path: FilePath, project: Project, *, schema: Schema) -> Manifest:
-    """Return the declaration in a file. Raises :class:`InvalidError` with every problem of it."""
+    """Return the declaration in a file. Raises :class:`InvalidError` where it cannot be read as a manifest at all."""
     return parse_manifest(open_manifest(path, project), schema=schema)
 
 
@@ -94,14 +99,20 @@ def is_manifest(document: Document) -> bool:
 
 
 def parse_manifest(document: Document, *, schema: Schema) -> Manifest:
-    """Return the declaration in a document. Raises :class:`InvalidError` with every problem of it."""
-    problems = [*validate(document.data, schema, file=document.file, locate=document.locate), *_credentials(document)]
-    data = document.data if isinstance(document.data, Mapping) else {}
-    release = data.get("release", PurePosixPath(document.file).stem)
-    if isinstance(release, str) and not any(problem.path == "$.release" for problem in problems):
-        problems += _release(document, release, given="release" in data)
-    if problems:
-        raise InvalidError(sorted(problems))
+    """Return the declaration in a document, with every problem of its shape.
+
+    Raises :class:`InvalidError` where it says nothing that could be looked at: it is no map, or of another version.
+    """
+    found = examine(document.data, schema, file=document.file, locate=document.locate)
+    problems = [*(problem for _, problem in found), *_credentials(document)]
+    if not isinstance(document.data, Mapping) or any(path == ("version",) for path, _ in found):
+        raise InvalidError(sorted(problem for problem in problems if problem.path in ("$", "$.version")))
+    release = document.data.get("release", PurePosixPath(document.file).stem)
+    if not any(path == ("release",) for path, _ in found):
+        problems += _release(document, release, given="release" in document.data)
+    if any(problem.code == "release" or problem.path == "$.release" for problem in problems):
+        release = re.sub(r"\W", "_", document.file)[-100:]  # stands for one, so that the rest can be checked
+    data, gaps = mend(document.data, [path for path, _ in found])
 
     def section(name: str) -> Mapping[str, Any]:
         return data.get(name) or {}  # a section whose entries are all commented out is null
@@ -118,6 +129,8 @@ def parse_manifest(document: Document, *, schema: Schema) -> Manifest:
         videos=section("videos"),
         moved=tuple((entry["from"], entry["to"]) for entry in data.get("moved") or ()),
         submits=section("budget").get("submits"),
+        problems=tuple(sorted(problems)),
+        gaps=gaps,
     )
 
 

@@ -1,7 +1,7 @@
 """A declaration -> jobs: rows multiplied, each cast and made, files read, references and names checked.
 
-Everything that is wrong is collected, each with its place; jobs that could be made are returned beside the problems,
-so that later checks can say more. Decides nothing about money.
+Everything that is wrong is collected, each with its place; jobs that could be made, if only in part, are returned
+beside the problems, so that later checks can say more. Decides nothing about money.
 """
 
 import os
@@ -12,6 +12,7 @@ from typing import Any
 
 from renderer.errors import Problem
 from renderer.manifest.cast import FACTS, Cast, Casting, Choice, Declaration, Skip
+from renderer.manifest.dialect import UNKNOWN
 from renderer.manifest.document import Manifest
 from renderer.manifest.job import Job, Kind, Upload, leaves
 from renderer.manifest.localfile import Files
@@ -30,18 +31,24 @@ _SECTIONS: tuple[tuple[Kind, str], ...] = (("asset", "assets"), ("video", "video
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """What a manifest became. ``jobs`` may lack some where ``problems`` has errors; ``moved``: old id -> new id."""
+    """What a manifest became; ``problems`` are all of them, those of its shape too; ``moved``: old id -> new id.
+
+    Where ``problems`` has errors, ``jobs`` may lack some, and those in ``partial`` (keys) lack values that were given.
+    """
 
     manifest: Manifest
     jobs: tuple[Job, ...]
     problems: tuple[Problem, ...]
     moved: Mapping[str, str]
+    partial: frozenset[str] = frozenset()
 
 
 def expand(manifest: Manifest, project: Project, operations: Operations) -> Expansion:
     """Return the jobs of a manifest, and everything that is wrong with it."""
-    notes = Notes(manifest.document)
-    work = _Work(manifest, project, Files(project), notes, Casting(manifest, operations, notes))
+    notes, gaps = Notes(manifest.document), manifest.gaps
+    work = _Work(
+        manifest, project, Files(project), notes, Casting(manifest, operations, notes), set(gaps.jobs), gaps.any_job
+    )
     jobs: list[Job] = []
     try:
         work.variables()
@@ -51,14 +58,16 @@ def expand(manifest: Manifest, project: Project, operations: Operations) -> Expa
                 jobs.extend(work.declaration(Declaration(kind, name, tree)))
         work.moves({job.id for job in jobs})
     except TooManyProblems:
-        return Expansion(manifest, tuple(jobs), tuple(sorted(notes.problems())), {})
+        found = sorted([*manifest.problems, *notes.problems()])
+        return Expansion(manifest, tuple(jobs), tuple(found), {}, frozenset(work.partial))
     found = [
+        *manifest.problems,
         *notes.problems(),
         *check_ids(jobs),
         *check_outputs(jobs, between=lambda one, other: folded(one.id) != folded(other.id)),
-        *check_references(jobs, operations, families=work.families),
+        *check_references(jobs, operations, families=work.families, unmade=work.is_unmade),
     ]
-    return Expansion(manifest, tuple(jobs), tuple(sorted(found)), dict(manifest.moved))
+    return Expansion(manifest, tuple(jobs), tuple(sorted(set(found))), dict(manifest.moved), frozenset(work.partial))
 
 
 def check_batch(expansions: Sequence[Expansion]) -> list[Problem]:
@@ -82,25 +91,32 @@ def check_batch(expansions: Sequence[Expansion]) -> list[Problem]:
 
 @dataclass(slots=True)
 class _Work:
-    """The expansion of one manifest. Mutable, and lives for one call of :func:`expand`."""
+    """The expansion of one manifest. Mutable, and lives for one call of :func:`expand`.
+
+    ``unmade`` are ids of declarations and jobs that could not be made, ``partial`` keys of jobs made only in part.
+    """
 
     manifest: Manifest
     project: Project
     files: Files
     notes: Notes
     casting: Casting
+    unmade: set[str]
+    any_unmade: bool
+    partial: set[str] = field(default_factory=set)
     families: dict[str, list[str]] = field(default_factory=dict)
     _vars: dict[str, Any] = field(default_factory=dict)
     _folders: set[str] = field(default_factory=set)
 
     def variables(self) -> None:
         """Work out ``vars`` in written order; each sees those above it."""
+        self._vars = dict.fromkeys(self.manifest.gaps.variables or (), UNKNOWN)
         for name, declared in self.manifest.vars.items():
             try:
                 value = prepare(declared).make(self._context(), self.files, self.manifest.file)
             except ValueFaults as error:
                 self._faults(error, ("vars", name))
-                value = ""
+                value = UNKNOWN
             self._vars = {**self._vars, name: value}
 
     def settings(self, operations: Operations) -> None:
@@ -117,7 +133,7 @@ class _Work:
             if old in ids:
                 message = f"`{old}` still exists, so it was not moved"
                 self.notes.add(self.notes.at(("moved", index, "from")), "moved", message, "remove this entry")
-            if new not in ids:
+            if new not in ids and not self.is_unmade(new):
                 place = self.notes.at(("moved", index, "to"))
                 self.notes.add(place, "moved", f"there is no job `{new}`", suggest(new, ids))
 
@@ -144,10 +160,19 @@ class _Work:
                     self.families.setdefault(declaration.name, []).append(job_id)
                 yield self._job(casts[choice], context, who)
             except Skip:
-                continue
+                self.unmade.add(context["id"])
+                # With an id of its own it could be called anything.
+                self.any_unmade |= "id" in declaration.tree and context["id"] == declaration.name
+
+    def is_unmade(self, job_id: str) -> bool:
+        """Whether an id may be that of a job that could not be made, for a reason that is written down."""
+        if self.any_unmade or job_id in self.unmade:
+            return True
+        return any(job_id.startswith(f"{name}-") for name in self.unmade)
 
     def _context(self) -> dict[str, Any]:
-        return {"vars": self._vars, "release": self.manifest.release}
+        known = self.manifest.gaps.variables is not None
+        return {"vars": self._vars if known else UNKNOWN, "release": self.manifest.release}
 
     def _faults(self, error: ValueFaults, origin: Path) -> None:
         self.notes.faults(error, lambda path: self.notes.at((*origin, *path)))
@@ -158,6 +183,7 @@ class _Work:
             for_each = prepare(declaration.tree["for_each"]).make(self._context(), self.files, self.manifest.file)
         except ValueFaults as error:
             self._faults(error, path)
+            self._no_rows(declaration)
             return []
         rows, faults = rows_of(for_each, self.files, self.manifest.file)
         for fault in faults:
@@ -165,9 +191,15 @@ class _Work:
             if fault.file:
                 place = Place(fault.file, fault.mark, path)
             self.notes.add(place, fault.code, fault.message, fault.hint, severity=fault.severity)
+            if fault.severity == "error":
+                self._no_rows(declaration)
         if not rows and not faults:
             self.notes.add(self.notes.at(path), "for-each", "`for_each` has no rows, so nothing is made")
         return rows
+
+    def _no_rows(self, declaration: Declaration) -> None:
+        self.unmade.add(declaration.name)
+        self.any_unmade |= "id" in declaration.tree
 
     def _id(self, declaration: Declaration, row: Row, context: Mapping[str, Any]) -> str:
         """Return the id of one row's job."""
@@ -194,13 +226,13 @@ class _Work:
         return job_id
 
     def _job(self, cast: Cast, context: Mapping[str, Any], who: str) -> Job:
-        """Return one job. Raises :class:`Skip`."""
-        file, kind = self.manifest.file, cast.declaration.kind
+        """Return one job, without the values that cannot be made."""
+        file, kind, whole = self.manifest.file, cast.declaration.kind, cast.whole
         try:
             values = cast.recipe.make(context, self.files, file)
         except ValueFaults as error:
             self.notes.faults(error, lambda path: cast.place(file, path, who))
-            raise Skip from None
+            values, whole = error.rest, False
         facts = {key: values.pop(key) for key in FACTS if key in values}
         if kind == "video" and cast.offer.makes == "value":
             message = f"{cast.choice.provider} {cast.choice.operation} makes no file, so it belongs under assets"
@@ -209,7 +241,7 @@ class _Work:
             if isinstance(value, Upload):
                 message = f"{cast.choice.provider} takes no local files"
                 self.notes.add(cast.place(file, path, who), "upload", message, "give a URL")
-        return Job(
+        job = Job(
             id=context["id"],
             kind=kind,
             manifest=file,
@@ -223,6 +255,9 @@ class _Work:
             priority=self._whole("priority", facts.get("priority", 0), cast, who),
             marks=cast.marks,
         )
+        if not whole:
+            self.partial.add(job.key)
+        return job
 
     def _whole(self, key: str, given: Any, cast: Cast, who: str) -> int:
         least = 1 if key == "take" else None

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from renderer.manifest import dialect, evaluation, words
-from renderer.manifest.dialect import OMIT, Meter, Refusal, Undefined
+from renderer.manifest.dialect import OMIT, UNKNOWN, Follows, Meter, Refusal, Undefined
 from renderer.manifest.evaluation import Run, Scope, Write
 from renderer.manifest.spelling import suggest
 
@@ -203,9 +203,12 @@ class Compiler:
 
         def load(scope: Scope) -> Any:
             try:
-                return scope.names[name]
+                value = scope.names[name]
             except KeyError:
                 raise Undefined(f"there is no variable `{name}`", word=name, known=scope.names) from None
+            if value is UNKNOWN:
+                raise Follows
+            return value
 
         return load
 

@@ -27,6 +27,20 @@ def merge(levels: Sequence[Level], locate: Locate) -> tuple[dict[str, Any], dict
     return merged if isinstance(merged, dict) else {}, marks
 
 
+def without(tree: Any, path: Path) -> Any:
+    """Return a tree without the value at ``path``, and without what is empty then; the tree itself stays as it is.
+
+    A list is not shortened, because its other entries would move: it goes as a whole.
+    """
+    if not path or not isinstance(tree, Mapping):
+        return None
+    step, *rest = path
+    left = {key: child for key, child in tree.items() if key != step}
+    if rest and step in tree and (child := without(tree[step], tuple(rest))):
+        return {key: child if key == step else left[key] for key in tree}
+    return left
+
+
 def _merge(levels: Sequence[Level], path: Path, marks: dict[Path, Mark], locate: Locate) -> Any:
     top, origin = levels[0]
     if top is None:

@@ -57,7 +57,8 @@ class Notes:
     def faults(self, error: ValueFaults, place: Callable[[Path], Place]) -> None:
         """Write down what is wrong with values; ``place`` answers where a path inside them was written."""
         for fault in error.faults:
-            self.add(place(fault.path), fault.code, fault.message, fault.hint)
+            if not fault.follows:
+                self.add(place(fault.path), fault.code, fault.message, fault.hint)
 
     def problems(self) -> list[Problem]:
         """Return what was written down, in no particular order."""

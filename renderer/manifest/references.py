@@ -3,7 +3,7 @@
 Knows jobs and what their operations produce, not how either was declared.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from renderer.errors import Problem
 from renderer.manifest.job import Job, Path
@@ -12,17 +12,24 @@ from renderer.manifest.spelling import suggest
 
 
 def check_references(
-    jobs: Sequence[Job], operations: Operations, *, families: Mapping[str, Sequence[str]]
+    jobs: Sequence[Job],
+    operations: Operations,
+    *,
+    families: Mapping[str, Sequence[str]],
+    unmade: Callable[[str], bool],
 ) -> Iterator[Problem]:
     """Yield a problem for each reference that leads to nothing, and one for each circle.
 
-    ``families`` are the ids that a ``for_each`` declaration became, by its own id.
+    ``families`` are the ids that a ``for_each`` declaration became, by its own id; ``unmade`` answers whether an id may
+    be that of a job which could not be made, for a reason that is reported.
     """
     by_id = {job.id: job for job in jobs}
     edges: dict[str, list[tuple[str, Path]]] = {}
     for job in jobs:
         for path, ref in job.refs():
             target = by_id.get(ref.job)
+            if target is None and unmade(ref.job):
+                continue
             if target is None:
                 yield job.problem(
                     path, "reference", f"there is no job `{ref.job}`", hint=_hint(ref.job, by_id, families)

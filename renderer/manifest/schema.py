@@ -40,14 +40,14 @@ _KINDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A schema that is ready for use. Made by :func:`compile_schema`, :func:`load_schema` and :func:`trusted_schema`."""
+    """A schema that is ready for use. Made by the three functions below."""
 
     name: str
     validator: Any = field(repr=False)
 
 
 def load_schema(name: str) -> Schema:
-    """Return the schema that ships as ``<name>.schema.json``. It is not checked: a test does that, once for all runs."""
+    """Return the schema that ships as ``<name>.schema.json``. A test checks it, once for all runs."""
     folder = schemas()
     tree = json.loads((folder / f"{name}.schema.json").read_bytes())
     return trusted_schema(tree, name=f"{name}.schema.json", folder=folder)
@@ -91,7 +91,12 @@ def validate(data: Any, schema: Schema, *, file: str, locate: Locate, prefix: Pa
 
     ``locate`` answers where a path inside ``data`` stands; ``prefix`` is put before paths as they are shown.
     """
-    found: dict[tuple[int, int, str, str], Problem] = {}
+    return sorted(problem for _, problem in examine(data, schema, file=file, locate=locate, prefix=prefix))
+
+
+def examine(data: Any, schema: Schema, *, file: str, locate: Locate, prefix: Path = ()) -> list[tuple[Path, Problem]]:
+    """Return what :func:`validate` does, in no particular order, each with its path inside ``data``."""
+    found: dict[tuple[int, int, str, str], tuple[Path, Problem]] = {}
     for error in schema.validator.iter_errors(data):
         for finding in _explain(error):
             mark = locate(finding.path, key=finding.key)
@@ -99,8 +104,8 @@ def validate(data: Any, schema: Schema, *, file: str, locate: Locate, prefix: Pa
             problem = Problem(
                 file, mark.line, mark.column, path, finding.code, finding.message, finding.hint, finding.severity
             )
-            found.setdefault((mark.line, mark.column, path, finding.message), problem)
-    return sorted(found.values())
+            found.setdefault((mark.line, mark.column, path, finding.message), (finding.path, problem))
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from renderer.manifest.dialect import OMIT, Exhausted, Refusal
+from renderer.manifest.dialect import OMIT, Exhausted, Follows, Refusal
 from renderer.manifest.evaluation import Run, Scope
 from renderer.manifest.expression import Compiler, has_syntax
 from renderer.manifest.position import Path, spell
@@ -20,10 +20,14 @@ __all__ = ["OMIT", "Finding", "Template", "TemplateError", "compile_parts", "com
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one string of a tree: its path, and a sentence."""
+    """What is wrong with one string of a tree: its path, and a sentence.
+
+    ``follows``: it only rests on something that is wrong elsewhere, and is reported there.
+    """
 
     path: Path
     message: str
+    follows: bool = False
 
 
 class TemplateError(Exception):
@@ -118,7 +122,7 @@ def _leaf(run: Run, path: Path) -> _Node:
             scope.exhausted = scope.meter.low
             return OMIT
         except Refusal as error:
-            findings.append(Finding(path, str(error)))
+            findings.append(Finding(path, str(error), follows=isinstance(error, Follows)))
             return OMIT
         except RecursionError:
             findings.append(Finding(path, "the template is nested too deeply"))

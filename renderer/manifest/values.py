@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from renderer.manifest.job import Ref, Upload
-from renderer.manifest.levels import is_special
+from renderer.manifest.levels import is_special, without
 from renderer.manifest.localfile import FileError, Files
 from renderer.manifest.position import Path
 from renderer.manifest.template import Finding, Template, compile_parts
@@ -22,20 +22,25 @@ _PLACED = frozenset({("draft",)})
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one value: its path in the declared tree, a code word, a sentence and what to do."""
+    """What is wrong with one value: its path in the declared tree, a code word, a sentence and what to do.
+
+    ``follows``: it only rests on something that is wrong elsewhere, and is reported there.
+    """
 
     path: Path
     code: str
     message: str
     hint: str = ""
+    follows: bool = False
 
 
 class ValueFaults(Exception):
-    """Values cannot be made; ``faults`` holds all of them."""
+    """Not all values can be made; ``faults`` says why not, ``rest`` is the tree without those."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[Fault], rest: Any) -> None:
         super().__init__("; ".join(fault.message for fault in faults))
         self.faults = tuple(faults)
+        self.rest = rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Recipe:
         """
         rendered, findings = self.template.attempt(context)
         faults = [*self.faults, *_faults(findings)]
+        unmade: list[Path] = []
         for path, word in self._special:
             try:
                 given = _at(rendered, path)[word]
@@ -63,13 +69,17 @@ class Recipe:
             except (PathError, FileError) as error:
                 hint = "run `renderer init` where the project begins" if "leads out" in str(error) else ""
                 faults.append(Fault((*path, word), "file", str(error), hint))
+                unmade.append(path)
             except _NotAReference as error:
                 faults.append(Fault((*path, word), "reference", str(error)))
+                unmade.append(path)
             else:
                 rendered = _put(rendered, path, made)
+        for path in unmade:
+            rendered = without(rendered, path)
         values = _clean(rendered, (), faults)
         if faults:
-            raise ValueFaults(faults)
+            raise ValueFaults(faults, values)
         return values
 
 
@@ -82,7 +92,7 @@ def prepare(tree: Any) -> Recipe:
 
 
 def _faults(findings: list[Finding]) -> list[Fault]:
-    return [Fault(found.path, "template", found.message) for found in findings]
+    return [Fault(found.path, "template", found.message, follows=found.follows) for found in findings]
 
 
 class _NotAReference(ValueError):

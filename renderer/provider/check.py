@@ -6,7 +6,7 @@ jobs that ask for exactly the same. Messages speak the manifest's words, never a
 mean to a provider is not known here; neither is anything that only a provider could tell.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -23,8 +23,11 @@ _ANYWHERE = frozenset({"url", "demo_url", "file"})
 """Produced fields that mean the same to everyone; the others are ids at the provider that gave them."""
 
 
-def check(jobs: Sequence[Job], packs: Mapping[str, Pack]) -> list[Problem]:
-    """Return every problem of expanded jobs, in the order of their files."""
+def check(jobs: Sequence[Job], packs: Mapping[str, Pack], *, partial: Collection[str] = ()) -> list[Problem]:
+    """Return every problem of expanded jobs, in the order of their files.
+
+    Jobs whose keys are in ``partial`` lack values that were given but are wrong; that they are missing is no problem.
+    """
     by_key = {job.key: job for job in jobs}
     schemas: dict[str, Schema] = {}
     found: list[Problem] = []
@@ -41,7 +44,9 @@ def check(jobs: Sequence[Job], packs: Mapping[str, Pack]) -> list[Problem]:
             continue
         if job.provider not in schemas:
             schemas[job.provider] = _schema(pack)
-        shape = list(_shape(job, schemas[job.provider]))
+        shape = [
+            wrong for wrong in _shape(job, schemas[job.provider]) if wrong.code != "required" or job.key not in partial
+        ]
         found.extend(shape)
         found.extend(problem(job, path, "number", why) for path, why in unfit(job))
         found.extend(_uploads(job, pack.schema["$defs"][job.operation]))

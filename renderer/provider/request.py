@@ -139,6 +139,17 @@ def declared(job: Job, *, known: Mapping[str, str]) -> str:
     return digest({"provider": job.provider, "operation": job.operation, "values": values, "take": job.take})
 
 
+def unbuildable(jobs: Iterable[Job], packs: Mapping[str, Pack]) -> list[Problem]:
+    """Return why no request can be made of jobs; where their references lead does not matter here."""
+    problems: list[Problem] = []
+    for job in jobs:
+        try:
+            build(job, packs[job.provider])
+        except InvalidError as error:
+            problems.extend(error.problems)
+    return problems
+
+
 def fingerprints(jobs: Iterable[Job], packs: Mapping[str, Pack]) -> dict[str, Identity]:
     """Return request, fingerprint and declared of every job by its key, in the order of the jobs.
 

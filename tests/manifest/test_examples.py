@@ -2,8 +2,8 @@
 
 ``valid/<name>.yaml`` is read and expanded; the jobs, one a line, must be those in ``valid/<name>.txt``.
 ``invalid/<name>.yaml`` must be refused with the problems in ``invalid/<name>.txt``. Data files beside them are theirs.
-After a change that is meant, refresh the texts with ``python tests/manifest/test_examples.py --refresh`` and read the
-difference.
+After a change that is meant, refresh the texts with ``.venv/bin/python tests/manifest/test_examples.py --refresh``
+at the top of the checkout, and read the difference.
 """
 
 import json

@@ -1,8 +1,8 @@
 import pytest
 
 from renderer.errors import InvalidError, Problem
-from renderer.manifest.position import Mark
 from renderer.manifest.decoding import MAX_BYTES
+from renderer.manifest.position import Mark
 from renderer.manifest.yamlfile import read_yaml
 
 
