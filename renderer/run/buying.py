@@ -149,8 +149,9 @@ class _Send:
             case Failed(fault=fault):
                 await recording.failed(bench, errand, self.id, fault)
                 lane.answered()
-            case Running():
+            case Running(state=state):
                 lane.answered()
+                bench.emit("polled", errand, state)
             case Refused(fault=fault, retry_after=retry_after):
                 bench.give_back(errand)
                 await recording.refused(bench, errand, self.id, fault)
