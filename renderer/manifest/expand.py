@@ -229,7 +229,7 @@ class _Work:
         """Return one job, without the values that cannot be made."""
         file, kind, whole = self.manifest.file, cast.declaration.kind, cast.whole
         try:
-            values = cast.recipe.make(context, self.files, file)
+            values = cast.recipe.make(context, self.files, file, whole=True)
         except ValueFaults as error:
             self.notes.faults(error, lambda path: cast.place(file, path, who))
             values, whole = error.rest, False
@@ -265,7 +265,8 @@ class _Work:
             return given
         limit = "" if least is None else f" of at least {least}"
         message = f"`{key}` must be a whole number{limit}, not {_short(given)}"
-        self.notes.add(cast.place(self.manifest.file, (key,), who), "type", message)
+        hint = "in a template: {{ ... | int }}" if isinstance(given, str) and given.isdecimal() else ""
+        self.notes.add(cast.place(self.manifest.file, (key,), who), "type", message, hint)
         return least or 0
 
     def _tags(self, given: Any, cast: Cast, who: str) -> tuple[str, ...]:

@@ -51,10 +51,12 @@ class Recipe:
     faults: tuple[Fault, ...]
     _special: tuple[tuple[Path, str], ...] = field(repr=False)
 
-    def make(self, context: Mapping[str, Any], files: Files, manifest: str) -> Any:
+    def make(self, context: Mapping[str, Any], files: Files, manifest: str, *, whole: bool = False) -> Any:
         """Return the values for one context; ``manifest`` is the file that paths are relative to.
 
-        Null is dropped from maps. Raises :class:`ValueFaults` with all that is wrong, the tree's own faults included.
+        With ``whole``, a number without a fraction is a whole number: 5.0 is sent as 5. (Not for variables: as
+        part of a text ``1.0`` stays what it looks like.) Text is never made a number. Null is dropped from
+        maps. Raises :class:`ValueFaults` with all that is wrong, the tree's own faults included.
         """
         rendered, findings = self.template.attempt(context)
         faults = [*self.faults, *_faults(findings)]
@@ -77,7 +79,7 @@ class Recipe:
                 rendered = _put(rendered, path, made)
         for path in unmade:
             rendered = without(rendered, path)
-        values = _clean(rendered, (), faults)
+        values = _clean(rendered, (), faults, whole=whole)
         if faults:
             raise ValueFaults(faults, values)
         return values
@@ -144,7 +146,7 @@ def _put(tree: Any, path: Path, value: Any) -> Any:
     return copy
 
 
-def _clean(value: Any, path: Path, faults: list[Fault]) -> Any:
+def _clean(value: Any, path: Path, faults: list[Fault], *, whole: bool) -> Any:
     """Return ``value`` without nulls in maps; what no request can hold exactly is a fault."""
     match value:
         case str():
@@ -160,10 +162,18 @@ def _clean(value: Any, path: Path, faults: list[Fault]) -> Any:
             faults.append(Fault(path, "number", message, "make it text if it is an id"))
         case float() if value != value or abs(value) == float("inf"):  # noqa: PLR0124 (NaN)
             faults.append(Fault(path, "number", f"{value} is not a number that a request can hold"))
+        case float() if value.is_integer() and abs(value) > _MAX_EXACT:
+            faults.append(Fault(path, "number", f"the number {value} is too large to be kept exactly"))
+        case float() if whole and value.is_integer():
+            return int(value)
         case list():
             if any(entry is None for entry in value):
                 faults.append(Fault(path, "null", "a list cannot hold null"))
-            return [_clean(entry, (*path, index), faults) for index, entry in enumerate(value)]
+            return [_clean(entry, (*path, index), faults, whole=whole) for index, entry in enumerate(value)]
         case Mapping():
-            return {key: _clean(child, (*path, key), faults) for key, child in value.items() if child is not None}
+            return {
+                key: _clean(child, (*path, key), faults, whole=whole)
+                for key, child in value.items()
+                if child is not None
+            }
     return value

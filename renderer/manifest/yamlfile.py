@@ -30,6 +30,8 @@ _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _RADIX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_NEAR = 500
+_COLOR = re.compile(r"[ \t]+(#(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8}))(?=[ \t]*(?:[,}\]].*)?(?:[\r\n]|$))")
 _WORDS: Mapping[str, bool | None] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -297,6 +299,8 @@ class _Builder:
         """Return what a plain scalar means under the core schema."""
         text: str = event.value
         if text in _WORDS:
+            if not text:
+                self._eaten(event, path)
             return _WORDS[text]
         if text[0] not in "0123456789.-+":
             return text
@@ -316,6 +320,12 @@ class _Builder:
             self.problem(_mark(event), path, "number", f"the number {_short(text)} is too large")
         return text
 
+    def _eaten(self, event: Any, path: Path) -> None:
+        """Find a value that is none because a ``#`` made a comment of it: ``color: #ff0000``."""
+        if (found := _COLOR.match(self._text, event.start_mark.index)) is not None:
+            message = f"this is empty: the # makes a comment of {found[1]}"
+            self.problem(_mark(event), path, "comment", message, f'write "{found[1]}"')
+
     def _refuse_tag(self, event: Any, path: Path) -> None:
         tag = event.tag.replace("tag:yaml.org,2002:", "!!")
         hint = "put the value in quotes to make it text" if tag == "!!str" else "write plain YAML"
@@ -334,6 +344,8 @@ class _Builder:
             what, hint = "a tab stands where only spaces may", "indent with spaces"
         elif "{{" in line or "{%" in line:
             hint = "text that holds {{ }} or {% %} must stand in quotes"
+        elif (eaten := self._eaten_by(error)) is not None:
+            hint = f'perhaps because # begins a comment: write "{eaten}"'
         elif what.startswith("mapping values are not allowed"):
             what, hint = "a colon stands where none may", "put text that holds ': ' in quotes, or check the indentation"
         elif "Unicode character escape" in what:
@@ -344,6 +356,14 @@ class _Builder:
             self.problem(mark, (), "yaml", f"this is not YAML: {what}", hint)
         except _StopReading:
             return
+
+    def _eaten_by(self, error: yaml.MarkedYAMLError) -> str | None:
+        """Return the color that became a comment in the part of the text that could not be read."""
+        if (last := error.problem_mark) is None:
+            return None
+        first = error.context_mark.index if error.context_mark is not None else 0
+        found = _COLOR.search(self._text, max(first, last.index - _NEAR), last.index)
+        return None if found is None else found[1]
 
     def _line(self, number: int) -> str:
         for index, line in enumerate(lines(self._text)):

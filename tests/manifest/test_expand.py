@@ -200,3 +200,20 @@ def test_an_unreadable_manifest_is_a_problem(project: Project, schema: Schema) -
     with pytest.raises(InvalidError) as caught:
         read_manifest(Path(project.root / "none.yaml"), project, schema=schema)
     assert caught.value.problems[0].code == "unreadable"
+
+
+def test_a_number_without_a_fraction_is_a_whole_number(expanded: Expanded) -> None:
+    """5.0 is sent as 5, however it came about; inside a text it stays what it looks like."""
+    (job,) = expanded(
+        "version: 1\nvars: {version: 1.0}\nvideos:\n"
+        "  v: {provider: studio, duration: 5.0, seed: '{{ 10 / 2 }}', take: 2.0, title: 'v{{ vars.version }}',"
+        " options: {a: [1e3, -0.0, 2.5], b: '{{ vars.version }}'}}\n"
+    ).jobs
+    assert job.values == {"duration": 5, "seed": 5, "title": "v1.0", "options": {"a": [1000, 0, 2.5], "b": 1}}
+    assert [type(value) for value in (job.values["duration"], job.values["seed"], job.take)] == [int, int, int]
+
+
+def test_fault_6_a_large_number_is_never_rounded(expanded: Expanded) -> None:
+    """An integer beyond 2**53 is refused in the form of a float too."""
+    (problem,) = expanded("version: 1\nvideos:\n  v: {provider: studio, seed: 9007199254740993.0}\n").problems
+    assert (problem.line, problem.code) == (3, "number")

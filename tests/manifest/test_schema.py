@@ -127,3 +127,27 @@ def test_what_ships_is_a_schema(path: FilePath) -> None:
     tree = json.loads(path.read_bytes())
     assert tree["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert compile_schema(tree, name=path.name, folder=schemas()).name == path.name
+
+
+@pytest.mark.parametrize(
+    ("value", "rule", "hint"),
+    [
+        ("5", {"type": "integer"}, "write 5, without quotes or a unit; in a template: {{ ... | int }}"),
+        ("5s", {"type": ["integer", "null"]}, "write 5, without quotes or a unit; in a template: {{ ... | int }}"),
+        ("2.5", {"type": "integer"}, ""),
+        ("2.5", {"type": "number"}, "write 2.5, without quotes or a unit; in a template: {{ ... | float }}"),
+        ("five", {"type": "integer"}, ""),
+        ("yes", {"type": "boolean"}, "write true, without quotes; in a template: {{ ... == 'yes' }}"),
+        ("False", {"type": "boolean"}, "write false, without quotes; in a template: {{ ... != 'False' }}"),
+        ("maybe", {"type": "boolean"}, ""),
+        (5, {"type": "string"}, "put it in quotes"),
+        (True, {"type": "string"}, "put it in quotes"),
+        ("2", {"enum": [1, 2]}, "write 2, without quotes or a unit; in a template: {{ ... | int }}"),
+        (2, {"enum": ["1", "2"]}, "put it in quotes"),
+    ],
+)
+def test_text_and_numbers_are_never_converted_but_explained(value: Any, rule: dict[str, Any], hint: str) -> None:
+    """A number in quotes, a text without them, yes for true: refused, with what to write."""
+    schema = compile_schema({"properties": {"a": rule}}, name="s")
+    (problem,) = validate({"a": value}, schema, file="f", locate=lambda _path, **_: Mark(1, 1))
+    assert problem.hint == hint

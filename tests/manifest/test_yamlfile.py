@@ -152,3 +152,20 @@ def test_positions_of_nodes_and_keys() -> None:
 def test_keys_are_text() -> None:
     """A key is its text, whatever it looks like."""
     assert read_yaml(b"2024: a\ntrue: b\n012: c\n", file="m.yaml").data == {"2024": "a", "true": "b", "012": "c"}
+
+
+@pytest.mark.parametrize(
+    "text", ["a:\n  color: #ff0000\n", "a: {color: #fff}\n", "a: {b: #FFF, c: 1}\nc: 2\n", "- #123abc\n"]
+)
+def test_a_color_that_became_a_comment_is_told(text: str) -> None:
+    """An unquoted #rrggbb is a comment to YAML; the value must not be dropped in silence."""
+    with pytest.raises(InvalidError) as caught:
+        read_yaml(text.encode(), file="f")
+    (problem,) = caught.value.problems
+    assert 'write "#' in problem.hint
+
+
+def test_other_comments_are_comments() -> None:
+    """What follows an empty value and is no color is left alone."""
+    text = b"a: # note\n  b: 1\nc: #TODO\nd: #decade of x\ne: x #fff\n#fff\n"
+    assert read_yaml(text, file="f").data == {"a": {"b": 1}, "c": None, "d": None, "e": "x"}
