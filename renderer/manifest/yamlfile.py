@@ -358,12 +358,11 @@ class _Builder:
             return
 
     def _eaten_by(self, error: yaml.MarkedYAMLError) -> str | None:
-        """Return the color that became a comment in the part of the text that could not be read."""
+        """Return the color that became a comment shortly before the text could not be read any more."""
         if (last := error.problem_mark) is None:
             return None
-        first = error.context_mark.index if error.context_mark is not None else 0
-        found = _COLOR.search(self._text, max(first, last.index - _NEAR), last.index)
-        return None if found is None else found[1]
+        found = _COLOR.findall(self._text, max(0, last.index - _NEAR), last.index)
+        return found[-1] if found else None
 
     def _line(self, number: int) -> str:
         for index, line in enumerate(lines(self._text)):
