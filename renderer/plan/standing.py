@@ -148,14 +148,15 @@ def why_held(submission: Submission, wanted: Wanted, *, alive: bool) -> Held | N
         )
     note = submission.fact(Fact.NOTE)
     if state is State.DOUBTFUL:
-        looked = f" {note['message']}." if note.get("message") else ""
+        seen = note.get("message") or "it was sent and no answer came"
         again = "the next apply looks it up again" if wanted.operation.lookup else "look for it at the provider"
         return Held(
-            f"it was sent and no answer came, so whether it was bought is not known.{looked}",
+            f"whether it was bought is not known: {seen}",
             submission.at,
             f"{again}; it is never sent again by itself",
         )
-    if note.get("kind") in ("person", "gone", "lost"):
+    # Evidence that is stronger than a note ends it: what is rendered is downloaded, whoever was waited for before.
+    if note.get("kind") in (("lost",) if state is State.RENDERED else ("person", "gone")):
         return Held(str(note.get("message", "")), str(note.get("at", "")), str(note.get("next", "")))
     return None
 

@@ -7,7 +7,7 @@ stops; after 10 minutes of "busy" without one accepted submit it stops too.
 
 from dataclasses import dataclass
 
-from renderer.provider.outcome import ErrorClass, Fault
+from renderer.provider.outcome import Fault
 
 UNSENT_TRIES = 5
 UNSENT_SECONDS = 60.0
@@ -41,9 +41,11 @@ class Lane:
     at_provider: int = 0
     stopped: Fault | None = None
     _next: float = 0.0
+    _resting: float = 0.0  # until then a refusal belongs to the moment that began the rest: it is one try
     _tries: int = 0
-    _since: float | None = None
-    _busy: bool = False
+    _since: float | None = None  # the first refusal after the last submit that was taken
+    _misses: int = 0
+    _cut_off: float | None = None  # the first miss after the last connection
 
     @property
     def has_room(self) -> bool:
@@ -60,17 +62,27 @@ class Lane:
 
     def answered(self) -> None:
         """The provider took a submit, or refused it for the job's own sake: it is reachable and not too busy."""
-        self._tries, self._since, self._busy = 0, None, False
+        self._tries, self._since = 0, None
+        self._misses, self._cut_off = 0, None
 
     def unsent(self, now: float, fault: Fault, *, jitter: float) -> bool:
         """No connection was made. Return whether the job may be sent again in this run."""
-        return self._refused(now, fault, busy=False, wait=self._back_off(jitter), patience=UNSENT_SECONDS)
+        if self._cut_off is None:
+            self._misses, self._cut_off = 0, now
+        if now >= self._resting:
+            self._misses += 1
+        self._rest(now, self._back_off(jitter))
+        if self._misses >= UNSENT_TRIES or self._next - self._cut_off >= UNSENT_SECONDS:
+            self.stop(fault)
+        return self._patient(fault)
 
     def busy(self, now: float, fault: Fault, *, retry_after: float | None, jitter: float) -> bool:
         """The provider is busy. Return whether the job may be sent again in this run."""
-        # Bounded: a provider that says "in a day" is asked again in a minute, a few times, and then stops.
-        wait = self._back_off(jitter) if retry_after is None else min(retry_after, _BACK_OFF_MOST)
-        return self._refused(now, fault, busy=True, wait=wait, patience=BUSY_SECONDS)
+        self._misses, self._cut_off = 0, None
+        # Bounded: who says "at once" is not hammered; who says "in a day" is asked in a minute, a few times.
+        told = None if retry_after is None else min(max(retry_after, _BACK_OFF_FIRST), _BACK_OFF_MOST)
+        self._rest(now, self._back_off(jitter) if told is None else told)
+        return self._patient(fault)
 
     def stop(self, fault: Fault) -> None:
         """Nothing more may be sent to this provider in this run."""
@@ -80,13 +92,17 @@ class Lane:
         """Return a growing wait; ``jitter`` from 0 to 1 spreads it over half of its length."""
         return min(_BACK_OFF_MOST, _BACK_OFF_FIRST * 2.0**self._tries) * (0.5 + jitter / 2)
 
-    def _refused(self, now: float, fault: Fault, *, busy: bool, wait: float, patience: float) -> bool:
-        if self._since is None or self._busy != busy:
-            self._tries, self._since, self._busy = 0, now, busy
-        self._tries += 1
+    def _rest(self, now: float, wait: float) -> None:
+        """Let no send leave for ``wait`` seconds."""
+        self._since = now if self._since is None else self._since
         self._next = max(self._next, now + wait)
-        spent = self._next - self._since >= patience
-        if spent or (fault.kind is ErrorClass.UNSENT and self._tries >= UNSENT_TRIES):
+        if now >= self._resting:
+            self._tries += 1
+            self._resting = now + wait
+
+    def _patient(self, fault: Fault) -> bool:
+        """Return whether more may be sent after a refusal; stop where too long nothing was taken."""
+        if self._since is not None and self._next - self._since >= BUSY_SECONDS:
             self.stop(fault)
         return self.stopped is None
 

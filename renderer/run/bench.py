@@ -213,6 +213,7 @@ class Bench:
         self._usual: dict[tuple[str, str], float] | None = None
         self._bought: dict[str, int] = {}
         self._critical: set[asyncio.Task[None]] = set()
+        self.failures: list[BaseException] = []
 
     @property
     def history(self) -> History:
@@ -349,9 +350,9 @@ class Bench:
 
     def _forget(self, work: asyncio.Task[None]) -> None:
         self._critical.discard(work)
-        if not work.cancelled():
-            # Whoever waited may be gone; what the disk refused is known to the journal.
-            work.exception()
+        # Whoever waited may be gone.
+        if not work.cancelled() and (error := work.exception()) is not None:
+            self.failures.append(error)
 
     async def settled(self) -> None:
         """Return when no critical work is under way: every answer to a request that was sent is recorded."""

@@ -52,7 +52,7 @@ async def buy(bench: Bench, errand: Errand, wanted: Wanted) -> tuple[Bought, str
     gate = bench.gates[errand.provider]
     attempt = 0
     while True:
-        await gate.turn()
+        await gate.rested()
         if _closed(bench, errand):
             return Bought.NO, ""
         try:
@@ -61,6 +61,7 @@ async def buy(bench: Bench, errand: Errand, wanted: Wanted) -> tuple[Bought, str
             bench.troubles[errand.key] = refusal.trouble
             bench.emit("trouble", errand, refusal.trouble.message, error=refusal.trouble.code)
             return Bought.NO, ""
+        await gate.turn()
         # Fetching the values took its time; after this question nothing is waited for before the intent.
         if _closed(bench, errand):
             return Bought.NO, ""
@@ -108,6 +109,11 @@ class _Send:
         """Send it and record what came of it."""
         bench, errand = self.bench, self.errand
         await bench.write(errand, self.id, intended=self._intended())
+        if bench.stopping:
+            # A person stopped the run while the intent was written: nothing new leaves.
+            self.outcome = Refused(Fault(kind=ErrorClass.UNSENT, code="stopped", message="the run was stopped"))
+            await self._record(None)
+            return
         bench.ready[self.id] = self.ready
         bench.emit("submitting", errand, attempt=self.attempt)
         timeout = bench.gates[errand.provider].lane.pacing.call
@@ -160,6 +166,7 @@ class _Send:
                 if reply is not None:
                     why = f"{why}; its answer is kept in {bench.world.files.save_answer(self.id, reply.body)}"
                 bench.emit("trouble", errand, f"whether it was bought is not known: {why}", error="doubtful")
+                await bench.note(errand, self.id, "doubt", why)
 
     def _pace(self, fault: Fault, retry_after: float | None) -> None:
         """Let the lane take a refusal to heart."""

@@ -69,12 +69,10 @@ class Gate:
             place.leave()
 
     async def _enter(self, order: tuple[int, int]) -> None:
-        if self.lane.has_room and not self._queue:
-            self.lane.at_provider += 1
-            return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tickets += 1
         heapq.heappush(self._queue, (order, self._tickets, future))
+        self._serve()
         try:
             await future
         except asyncio.CancelledError:
@@ -88,21 +86,21 @@ class Gate:
 
     def stop(self) -> None:
         """Let everybody through who waits: the lane has stopped, and they will see it."""
-        while self._queue:
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._queue and (self.lane.has_room or self.lane.stopped is not None):
             future = heapq.heappop(self._queue)[2]
             if not future.done():
                 self.lane.at_provider += 1
                 future.set_result(None)
 
-    def _serve(self) -> None:
-        while self._queue and self.lane.has_room:
-            future = heapq.heappop(self._queue)[2]
-            if not future.done():
-                self.lane.at_provider += 1
-                future.set_result(None)
+    async def rested(self) -> None:
+        """Return when a send might leave; it is not one yet."""
+        while (wait := self.lane.wait(self._clock.monotonic())) > 0:
+            await self._clock.sleep(wait)
 
     async def turn(self) -> None:
         """Return when the next send may leave, and count it as sent."""
-        while (wait := self.lane.wait(self._clock.monotonic())) > 0:
-            await self._clock.sleep(wait)
+        await self.rested()
         self.lane.sent(self._clock.monotonic())

@@ -1,8 +1,8 @@
 """Records made durable: each goes to its manifest's lockfile and to the ledger, and counts only after both fsyncs.
 
 Records that wait at the same moment share one fsync (group commit); a lone one is written inline. Once the disk has
-refused a record nothing more is written, ever, in this process: the caller must stop submitting. The record that
-could not be written is carried by the error, so that a person gets to see it. The journal also keeps the
+refused a record nothing more is written, ever, in this process: the caller must stop submitting. What could not be
+written is carried by the error, all of it, so that a person gets to see it. The journal also keeps the
 :class:`~renderer.state.history.History` current; it does not know what the facts mean.
 """
 
@@ -36,6 +36,16 @@ class Pair:
     ledger: RecordFile
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Records that somebody waits for, and their lines."""
+
+    release: str
+    records: Sequence[Record]
+    lines: bytes
+    done: "asyncio.Future[None]"
+
+
 class Journal:
     """Appends records, durably, and absorbs them into the history."""
 
@@ -44,19 +54,25 @@ class Journal:
         self.history = history
         self._files = files
         self._threads = threads
-        self._waiting: list[tuple[str, Sequence[Record], asyncio.Future[None]]] = []
+        self._waiting: list[_Entry] = []
         self._writer: asyncio.Task[None] | None = None
-        self._broken: DiskError | None = None
+        self._refusal: DiskError | None = None
+        self._lost: list[_Entry] = []
 
     @property
     def broken(self) -> DiskError | None:
-        """The disk's refusal, once there was one."""
-        return self._broken
+        """The disk's refusal, once there was one, with every record that was lost to it."""
+        if (refusal := self._refusal) is None:
+            return None
+        text = "".join(f"{entry.release}: {entry.lines.decode()}" for entry in self._lost)
+        return DiskError(f"{refusal.message}\nThis could not be recorded; keep it:\n{text}", hint=refusal.hint)
 
     async def write(self, release: str, *records: Record) -> None:
         """Return when ``records`` are durable and absorbed. Raises :class:`DiskError`; then they are not absorbed."""
+        # Encoded here, so that a record that cannot be is the fault of its caller alone.
+        lines = b"".join(map(lockfile.encode, records))
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((release, records, future))
+        self._waiting.append(_Entry(release, records, lines, future))
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._drain())
         # A caller that is cancelled must not take the others' records with it.
@@ -71,35 +87,42 @@ class Journal:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                if self._broken is not None:
-                    raise self._broken
-                lines = _by_release(batch)
-                if self._threads and len(batch) > 1:
-                    await asyncio.to_thread(self._append, lines)
-                else:
-                    self._append(lines)
+                if self._refusal is None:
+                    await self._write(batch)
             except DiskError as error:
-                self._broken = self._broken or error
-                for release, records, future in batch:
-                    if not future.done():
-                        future.set_exception(_lost(error, release, records))
-                        # The caller may be gone; the error is kept in ``broken`` for whoever ends the run.
-                        future.exception()
-            else:
-                for _, records, future in batch:
-                    for record in records:
-                        self.history.absorb(record)
-                    if not future.done():
-                        future.set_result(None)
+                self._refusal = error
+            except Exception as bug:  # noqa: BLE001 (whoever waits would wait for ever; it is raised there)
+                for entry in batch:
+                    _refuse(entry.done, bug)
+                continue
+            if self._refusal is not None:
+                self._lost += batch
+            for entry in batch:
+                if (broken := self.broken) is not None:
+                    _refuse(entry.done, broken)
+                elif not entry.done.done():
+                    entry.done.set_result(None)
 
-    def _append(self, lines: Mapping[str, bytes]) -> None:
+    async def _write(self, batch: Sequence[_Entry]) -> None:
+        lines: dict[str, bytearray] = {}
+        for entry in batch:
+            lines.setdefault(entry.release, bytearray()).extend(entry.lines)
+        if self._threads and len(batch) > 1:
+            await asyncio.to_thread(self._append, lines)
+        else:
+            self._append(lines)
+        for entry in batch:
+            for record in entry.records:
+                self.history.absorb(record)
+
+    def _append(self, lines: Mapping[str, bytearray]) -> None:
         refused: DiskError | None = None
         for release, data in lines.items():
             pair = self._files[release]
             # The ledger is the second place: it is written even where the lockfile could not be.
             for file in (pair.lockfile, pair.ledger):
                 try:
-                    file.append(data)
+                    file.append(bytes(data))
                 except DiskError as error:
                     refused = refused or error
         if refused is not None:
@@ -112,16 +135,11 @@ class Journal:
             pair.ledger.close()
 
 
-def _by_release(batch: Sequence[tuple[str, Sequence[Record], object]]) -> dict[str, bytes]:
-    lines: dict[str, list[bytes]] = {}
-    for release, records, _ in batch:
-        lines.setdefault(release, []).extend(lockfile.encode(record) for record in records)
-    return {release: b"".join(data) for release, data in lines.items()}
-
-
-def _lost(error: DiskError, release: str, records: Sequence[Record]) -> DiskError:
-    text = "\n".join(lockfile.encode(record).decode().rstrip("\n") for record in records)
-    return DiskError(f"{error.message}\nThis could not be recorded for {release}; keep it:\n{text}", hint=error.hint)
+def _refuse(done: "asyncio.Future[None]", error: Exception) -> None:
+    if not done.done():
+        done.set_exception(error)
+        # The caller may be gone; the journal, or another caller, still tells of it.
+        done.exception()
 
 
 @dataclass(slots=True)

@@ -119,7 +119,7 @@ class Scene:
         self.disk = Disk()
         self.now = 1000.0
         self.jump = timedelta()
-        self.origins = {name: pack.base_url or f"https://{name}.test" for name, pack in packs.items()}
+        self.origins = {name: pack.base_url or f"https://{name}.test" for name, pack in self.packs.items()}
         self.pacing: dict[str, Mapping[str, Any]] = {}
 
     # --- what is declared ----------------------------------------------------------------------------------------
