@@ -13,7 +13,7 @@ from pathlib import Path
 from renderer.cli.environment import origin
 from renderer.cli.options import Context
 from renderer.errors import InvalidError, Problem, UsageError
-from renderer.manifest.document import Manifest, is_manifest, manifest_schema, open_manifest, parse_manifest
+from renderer.manifest.document import Manifest, Settings, is_manifest, manifest_schema, open_manifest, parse_manifest
 from renderer.manifest.expand import Expansion, check_batch, expand
 from renderer.manifest.schema import Schema
 from renderer.plan.standing import Standing, Wanted, stand
@@ -141,10 +141,10 @@ def load(context: Context, paths: Sequence[Path], *, sandboxed: bool = False, en
     return Batch(target, packs, expansions, wanted, tuple(sorted(set(findings.problems))))
 
 
-def _price(settings: Mapping[str, object], provider: str, operation: str) -> float | None:
-    price = getattr(settings.get(provider), "price", {})
-    found = price.get(operation, price.get(""))
-    return None if found is None else float(found)
+def _price(settings: Mapping[str, Settings], provider: str, operation: str) -> str | float | None:
+    """Return what a manifest says that one submit costs, as it says it."""
+    price = settings[provider].price if provider in settings else {}
+    return price.get(operation, price.get(""))
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

@@ -36,7 +36,8 @@ _UNITS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 class Settings:
     """What a manifest says of one provider; None where it says nothing. Times are in seconds.
 
-    ``price`` is by operation, with ``""`` for all others; in whatever currency its author thinks in.
+    ``price`` is what one submit costs, by operation, with ``""`` for all others: as it was written, a number or a
+    number with a unit (``30 credits``).
     """
 
     in_flight: int | None = None
@@ -45,7 +46,7 @@ class Settings:
     first: float | None = None
     every: tuple[float, float] | None = None
     timeout: float | None = None
-    price: Mapping[str, float] = field(default_factory=dict)
+    price: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

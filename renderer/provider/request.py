@@ -16,6 +16,7 @@ from urllib.parse import quote
 from renderer.canonical import Json, digest
 from renderer.errors import InvalidError, Problem
 from renderer.manifest.job import Job, Path, Ref, Upload, leaves, plain
+from renderer.manifest.levels import without
 from renderer.manifest.position import spell
 from renderer.manifest.template import TemplateError
 from renderer.provider.pack import Listing, Operation, Pack, Query
@@ -133,9 +134,15 @@ def fingerprint(request: OpenRequest, operation: Operation, *, take: int, known:
     )
 
 
-def declared(job: Job, *, known: Mapping[str, str]) -> str:
-    """Return the digest of the expanded job itself; ``known`` holds those of the jobs that it refers to, by id."""
+def declared(job: Job, pack: Pack, *, known: Mapping[str, str]) -> str:
+    """Return the digest of the expanded job itself; ``known`` holds those of the jobs that it refers to, by id.
+
+    The address of a callback does not count, as in the fingerprint: whoever changes it, and takes a new pack later,
+    has the same video still. All else is independent of the pack.
+    """
     values = _closed(dict(job.values), _identified(known))
+    if pack.webhook is not None and pack.webhook.field:
+        values = without(values, tuple(pack.webhook.field.split(".")))
     return digest({"provider": job.provider, "operation": job.operation, "values": values, "take": job.take})
 
 
@@ -181,7 +188,7 @@ def fingerprints(jobs: Iterable[Job], packs: Mapping[str, Pack]) -> dict[str, Id
             done[key] = Identity(
                 request,
                 fingerprint(request, operation, take=job.take, known=prints),
-                declared(job, known=declarations),
+                declared(job, packs[job.provider], known=declarations),
             )
     if problems:
         raise InvalidError(sorted(problems))
