@@ -25,6 +25,7 @@ from renderer.state.lifecycle import Fact
 _TRIES = 4
 _MOMENT = 1.5
 _LOST = "the provider delivered this once, and its link is lost"
+_LOST_NEXT = "look for the video at the provider; it is not called again by itself, since that may cost again"
 
 
 async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle: Callable[[bool], None]) -> None:
@@ -52,8 +53,8 @@ async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle
                 bench.troubles.pop(errand.key, None)
                 await recording.rendered(bench, errand, submission, outcome)
                 return
-            case Failed(fault=fault):
-                await recording.failed(bench, errand, submission, fault)
+            case Failed(fault=fault, state=state):
+                await recording.failed(bench, errand, submission, fault, state=state)
                 return
             case Refused(fault=fault):
                 await recording.refused(bench, errand, submission, fault)
@@ -117,7 +118,7 @@ async def download(bench: Bench, errand: Errand, submission: str) -> bool:
         link = await _link(bench, errand, submission)
         if link is None:
             if errand.operation.keyed:
-                await bench.note(errand, submission, "lost", _LOST)
+                await bench.note(errand, submission, "lost", _LOST, _LOST_NEXT)
                 bench.emit("held", errand, _LOST, error="link-lost")
             else:
                 _in_trouble(bench, errand, why or "the provider gives no link for it")

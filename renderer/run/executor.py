@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from renderer.errors import DiskError
+from renderer.errors import RendererError
 from renderer.plan.plan import Act, Action, Plan
 from renderer.plan.standing import JobState, Standing, Wanted
 from renderer.provider.outcome import Rendered
@@ -29,6 +29,9 @@ from renderer.run.resolving import resolve
 from renderer.state.lifecycle import State
 
 _KNOWN = frozenset({JobState.RENDERED, JobState.SAVED})
+# How long a run that only waits for a person goes on polling, in seconds: somebody may be looking at it.
+_LINGER = 60.0
+_THERE = frozenset({Act.COLLECT, Act.HOLD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,12 @@ class Executor:
                 self._actions[errand.key] = action
         self.bench = Bench(world, self._gates, errands)
         self._known = {key: asyncio.Event() for key in self._actions}
-        self._order = sorted(self._actions, key=lambda key: errands[key].order)
+        # Who starts first is first at its gate: what is there already, then by priority, which also decides what a
+        # budget reaches.
+        self._order = sorted(self._actions, key=lambda key: (self._actions[key].act not in _THERE, errands[key].order))
         self._ahead = _twins_ahead(self._order, errands)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._sent: set[str] = set()
         self._open = 0
         self._waits: dict[str, _Wait] = {}
         self._interrupted = False
@@ -98,7 +104,6 @@ class Executor:
     async def run(self) -> Ended:
         """Carry the plan out. Raises :class:`~renderer.errors.DiskError` where a record could not be written."""
         bench = self.bench
-        # Who starts first is first at its gate, so priorities also decide what a budget reaches.
         for key in self._order:
             self._tasks[key] = asyncio.create_task(self._drive(bench.errands[key]))
             self._tasks[key].add_done_callback(self._ended)
@@ -106,8 +111,10 @@ class Executor:
         watch = asyncio.create_task(self._deadline())
         results: list[Any] = []
         try:
-            while self._open and not self._stuck() and not bench.stopping and bench.world.journal.broken is None:
+            while self._open and not bench.stopping and bench.world.journal.broken is None:
                 self._changed.clear()
+                if self._stuck() and not await self._moves_on():
+                    break
                 await self._changed.wait()
         finally:
             bench.stopping = True
@@ -116,13 +123,12 @@ class Executor:
                 task.cancel()
             results = await asyncio.gather(*ending, return_exceptions=True)
             await bench.settled()
-        errors = [result for result in results if isinstance(result, Exception)]
-        broken = bench.world.journal.broken
-        if broken is not None:
-            # The job's own error carries the record that could not be written.
-            raise next((error for error in errors if isinstance(error, DiskError)), broken)
+        if (broken := bench.world.journal.broken) is not None:
+            raise broken
+        errors = [error for error in (*results, *bench.failures) if isinstance(error, Exception)]
         if errors:
-            raise errors[0]
+            # A bug before what a person can mend.
+            raise min(errors, key=lambda error: isinstance(error, RendererError))
         stopped = frozenset(name for name, gate in self._gates.items() if gate.lane.stopped is not None)
         return Ended(bench.troubles, bench.remotes, stopped, bench.out_of_budget, self._interrupted)
 
@@ -133,6 +139,19 @@ class Executor:
     def _stuck(self) -> bool:
         """Return whether every job that is not done waits, in the end, for a person: the next run asks again."""
         return len(self._waits) == self._open and all(self._waits_for_person(key) for key in self._waits)
+
+    async def _moves_on(self) -> bool:
+        """Return whether a person lets a job go on while the run lingers for them, polling on."""
+        end = self._world.clock.monotonic() + _LINGER
+        while self._stuck() and not self.bench.stopping and (left := end - self._world.clock.monotonic()) > 0:
+            self._changed.clear()
+            news = asyncio.create_task(self._changed.wait())
+            rest = asyncio.create_task(self._world.clock.sleep(left))
+            await asyncio.wait([news, rest], return_when=asyncio.FIRST_COMPLETED)
+            news.cancel()
+            rest.cancel()
+        self._changed.set()
+        return not self._stuck()
 
     def _waits_for_person(self, key: str | None) -> bool:
         while key is not None:
@@ -175,8 +194,10 @@ class Executor:
         if known.state is JobState.SAVED:
             self._known[errand.key].set()
             await self._settle(errand, wanted, known)
-        elif known.state in (JobState.FAILED, JobState.REFUSED) and self._world.fail_fast:
-            self._halt()
+        elif known.state in (JobState.FAILED, JobState.REFUSED) and self._actions[errand.key].act is not Act.FAILED:
+            # What had failed before this run is no news.
+            if self._world.fail_fast:
+                self._halt()
 
     async def _ended_first(self, errand: Errand, other: str) -> None:
         """Wait until another job has gone as far as it goes."""
@@ -210,13 +231,15 @@ class Executor:
                 return known
             tried.add(step)
             match known.state:
-                case JobState.PLANNED | JobState.REFUSED:
+                case JobState.PLANNED | JobState.REFUSED if wanted.fingerprint not in self._sent:
                     if not self._world.buying or not await self._needs(errand, wanted):
                         return known
                     bought = await self._at_provider(errand, wanted)
                     # It was polled, or looked up, there and then: not again in this run.
                     tried |= {(JobState.REFUSED, ""), (JobState.PLANNED, "")}
                     tried |= {(JobState.ACCEPTED, bought), (JobState.HELD, bought)}
+                    if bought:
+                        self._sent.add(wanted.fingerprint)
                 case JobState.RENDERED if found is not None:
                     await collecting.download(bench, errand, found.id)
                 case JobState.ACCEPTED | JobState.HELD if found is not None and found.origin == wanted.origin:
@@ -225,6 +248,8 @@ class Executor:
                     elif found.state is State.ACCEPTED:
                         with self._gates[errand.provider].occupied() as place:
                             await self._collect(errand, wanted, found.id, place=place, new=False)
+                        # A call that is its own poll may have been refused: the next run sends it again.
+                        self._sent.add(wanted.fingerprint)
                 case _:
                     return known
 
@@ -285,12 +310,12 @@ class Executor:
             except NotReady as refusal:
                 bench.troubles[errand.key] = refusal.trouble
                 return
-        await collecting.poll(bench, errand, submission, new=new, idle=self._idler(errand, place))
+        await self._poll(errand, submission, place=place, new=new)
         if bench.submission(submission).state in (State.RENDERED, State.SAVED):
             self._known[errand.key].set()
 
-    def _idler(self, errand: Errand, place: Place) -> Callable[[bool], None]:
-        """Return what a poll tells whether its job only waits for a person: then others may have its place."""
+    async def _poll(self, errand: Errand, submission: str, *, place: Place, new: bool) -> None:
+        """Poll; while the job only waits for a person, others may have its place."""
 
         def idle(waits: bool) -> None:
             if waits:
@@ -300,7 +325,8 @@ class Executor:
                 self._waits.pop(errand.key, None)
             self._changed.set()
 
-        return idle
+        await collecting.poll(self.bench, errand, submission, new=new, idle=idle)
+        self._waits.pop(errand.key, None)
 
     # --- files ---------------------------------------------------------------------------------------------------
 
@@ -336,7 +362,7 @@ class Executor:
             return
         if bench.submission(id_).state is State.ACCEPTED:
             with self._gates[errand.provider].occupied() as place:
-                await collecting.poll(bench, errand, id_, new=False, idle=self._idler(errand, place))
+                await self._poll(errand, id_, place=place, new=False)
         if bench.submission(id_).state is State.RENDERED:
             await collecting.download(bench, errand, id_)
 

@@ -13,7 +13,7 @@ from renderer.run import recording
 from renderer.run.bench import Bench, Errand
 from renderer.run.transport import Lost, Unsent
 from renderer.state.history import Submission
-from renderer.state.lifecycle import State
+from renderer.state.lifecycle import Fact, State
 
 _LOOKS = 3
 _SLACK = 2.0
@@ -43,7 +43,9 @@ async def look_up(bench: Bench, errand: Errand, submission: str) -> bool:
             break
         else:
             why = "The provider's list does not show it"
-    await bench.note(errand, submission, "lookup", why)
+    doubt = bench.submission(submission).fact(Fact.NOTE)
+    before = f"{doubt['message']}. " if doubt.get("kind") == "doubt" else ""
+    await bench.note(errand, submission, "lookup", f"{before}{why}")
     bench.emit("held", errand, why, error="doubtful")
     return False
 

@@ -3,6 +3,7 @@
 One function for each outcome that ends something. None of them decides what happens next.
 """
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from renderer.provider.outcome import ErrorClass, Fault, Rendered
@@ -48,8 +49,10 @@ async def refused(bench: Bench, errand: Errand, submission: str, fault: Fault) -
     bench.emit(event, errand, _sentence(fault), error=fault.code or fault.kind)
 
 
-async def failed(bench: Bench, errand: Errand, submission: str, fault: Fault) -> None:
-    """Record the provider's verdict."""
+async def failed(bench: Bench, errand: Errand, submission: str, fault: Fault, *, state: str = "") -> None:
+    """Record the provider's verdict; where it gives no reason, its own ``state`` word has to do."""
+    if not fault.message:
+        fault = replace(fault, message=f"the provider says {state or 'failed'!r} and gives no reason")
     await bench.write(errand, submission, failed=_words(bench, fault))
     bench.emit("failed", errand, _sentence(fault), error=fault.code or fault.kind)
 
