@@ -303,9 +303,12 @@ def _without_job(jobs: Sequence[Wanted], standings: Mapping[str, Standing], hist
         release, _, id_ = submission.job.partition("/")
         if submission.id in shown or release not in manifests:
             continue
-        if not counts(submission, origins.get(submission.provider)):
+        origin = origins.get(submission.provider)
+        if not counts(submission, origin):
             continue
-        if submission.state in (State.ACCEPTED, State.RENDERED):
+        if submission.state in (State.ACCEPTED, State.RENDERED) and origin not in (None, submission.origin):
+            act, reason = Act.HOLD, f"no job shows it any more; bought at {submission.origin}, not at {origin}"
+        elif submission.state in (State.ACCEPTED, State.RENDERED):
             act, reason = Act.COLLECT, f"bought {_day(submission)}; no job shows it any more: it goes into the cache"
         elif submission.state is State.SAVED and submission.job not in keys:
             act, reason = Act.ORPHAN, f"bought {_day(submission)} for a job that is gone"

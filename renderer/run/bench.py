@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from renderer.canonical import Json
 from renderer.plan.plan import Found
@@ -25,6 +25,8 @@ from renderer.run.gate import Gate
 from renderer.run.journal import Journal
 from renderer.state.history import History, Submission
 from renderer.state.lifecycle import Fact
+
+_T = TypeVar("_T")
 
 
 class Clock(gate.Clock, Protocol):
@@ -212,7 +214,7 @@ class Bench:
         self.downloads = asyncio.Semaphore(4)
         self._usual: dict[tuple[str, str], float] | None = None
         self._bought: dict[str, int] = {}
-        self._critical: set[asyncio.Task[None]] = set()
+        self._critical: set[asyncio.Task[Any]] = set()
         self.failures: list[BaseException] = []
 
     @property
@@ -342,13 +344,13 @@ class Bench:
         usual = self._usual.get((errand.provider, errand.operation.name), 0.0)
         return min(usual, self.gates[errand.provider].lane.pacing.timeout)
 
-    async def critical(self, work: asyncio.Task[None]) -> None:
+    async def critical(self, work: asyncio.Task[_T]) -> _T:
         """Wait for work that must end even if whoever waits for it is cancelled."""
         self._critical.add(work)
         work.add_done_callback(self._forget)
-        await asyncio.shield(work)
+        return await asyncio.shield(work)
 
-    def _forget(self, work: asyncio.Task[None]) -> None:
+    def _forget(self, work: asyncio.Task[Any]) -> None:
         self._critical.discard(work)
         # Whoever waited may be gone.
         if not work.cancelled() and (error := work.exception()) is not None:

@@ -11,7 +11,17 @@ from datetime import datetime
 
 from renderer.plan.plan import Look
 from renderer.provider import request
-from renderer.provider.outcome import Denied, Failed, Gone, NeedsPerson, Refused, Rendered, Running, Unclear
+from renderer.provider.outcome import (
+    Denied,
+    Failed,
+    Gone,
+    NeedsPerson,
+    Refused,
+    Rendered,
+    Running,
+    StatusOutcome,
+    Unclear,
+)
 from renderer.provider.pacing import poll_wait
 from renderer.run import recording
 from renderer.run.asking import ask, fresh_link
@@ -45,19 +55,11 @@ async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle
             bench.emit("parked", errand, "still rendering; the next run goes on with it")
             return
         await clock.sleep(wait)
-        outcome = await ask(bench, errand, submission)
+        outcome = await _heard(bench, errand, submission)
         polls += 1
         asked_to_wait: float | None = None
         match outcome:
-            case Rendered():
-                bench.troubles.pop(errand.key, None)
-                await recording.rendered(bench, errand, submission, outcome)
-                return
-            case Failed(fault=fault, state=state):
-                await recording.failed(bench, errand, submission, fault, state=state)
-                return
-            case Refused(fault=fault):
-                await recording.refused(bench, errand, submission, fault)
+            case Rendered() | Failed() | Refused():
                 return
             case Running(state=state, progress=progress, listed=listed):
                 troubles, asked_to_wait = 0, outcome.retry_after
@@ -76,7 +78,7 @@ async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle
             case Gone(fault=fault):
                 status = errand.operation.status
                 age = clock.monotonic() - started if new else _age(bench, submission)
-                if status is not None and age < status.grace:
+                if status is not None and 0 <= age < status.grace:
                     troubles += 1
                 else:
                     why = f"the provider does not know task {bench.submission(submission).task}: {fault.message}"
@@ -92,6 +94,32 @@ async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle
                 bench.emit("trouble", errand, why, attempt=troubles)
         jitter = bench.world.chance.random()
         wait = poll_wait(pacing, polls=polls, troubles=troubles, jitter=jitter, retry_after=asked_to_wait)
+
+
+async def _heard(bench: Bench, errand: Errand, submission: str) -> StatusOutcome | Refused:
+    """Ask once; an end is on record when this returns.
+
+    Where the call is its own poll, its answer may come only once: it is waited for and recorded even if the job is
+    cancelled meanwhile.
+    """
+    if errand.operation.keyed is None:
+        return await _asked(bench, errand, submission)
+    return await bench.critical(asyncio.create_task(_asked(bench, errand, submission)))
+
+
+async def _asked(bench: Bench, errand: Errand, submission: str) -> StatusOutcome | Refused:
+    outcome = await ask(bench, errand, submission)
+    match outcome:
+        case Rendered():
+            bench.troubles.pop(errand.key, None)
+            await recording.rendered(bench, errand, submission, outcome)
+        case Failed(fault=fault, state=state):
+            await recording.failed(bench, errand, submission, fault, state=state)
+        case Refused(fault=fault):
+            await recording.refused(bench, errand, submission, fault)
+        case _:
+            pass
+    return outcome
 
 
 def _seen(bench: Bench, errand: Errand, submission: str, state: str, progress: float | None) -> None:
@@ -126,6 +154,7 @@ async def download(bench: Bench, errand: Errand, submission: str) -> bool:
         try:
             async with bench.downloads:
                 fetched = await _fetch(bench, errand, submission, link, attempt)
+            await keep(bench, errand, submission, fetched)
         except LinkRefused as refusal:
             why = f"its link was refused with {refusal.status}"
             link_refusals += 1
@@ -147,7 +176,6 @@ async def download(bench: Bench, errand: Errand, submission: str) -> bool:
             _in_trouble(bench, errand, str(error))
             return False
         else:
-            await keep(bench, errand, submission, fetched)
             return True
     _in_trouble(bench, errand, why)
     return False

@@ -15,13 +15,15 @@ from typing import Any
 
 from renderer.errors import RendererError
 from renderer.plan.plan import Act, Action, Plan
-from renderer.plan.standing import JobState, Standing, Wanted
+from renderer.plan.standing import SANDBOX_ORIGIN, JobState, Standing, Wanted
 from renderer.provider.outcome import Rendered
 from renderer.provider.pacing import Lane, Pacing
 from renderer.provider.pack import Pack
 from renderer.run import asking, collecting, recording
+from renderer.run.address import parse
 from renderer.run.bench import Bench, Errand, NotReady, Remote, Trouble, World
 from renderer.run.buying import Bought, buy
+from renderer.run.errands import errand_for, errand_of
 from renderer.run.gate import Gate, Place
 from renderer.run.lookup import look_up
 from renderer.run.making import make
@@ -29,6 +31,7 @@ from renderer.run.resolving import resolve
 from renderer.state.lifecycle import State
 
 _KNOWN = frozenset({JobState.RENDERED, JobState.SAVED})
+_FAILED = frozenset({JobState.FAILED, JobState.REFUSED})
 # How long a run that only waits for a person goes on polling, in seconds: somebody may be looking at it.
 _LINGER = 60.0
 _THERE = frozenset({Act.COLLECT, Act.HOLD})
@@ -73,10 +76,10 @@ class Executor:
         """
         self._world = world
         self._gates = {name: Gate(Lane(pacing[name]), world.clock) for name in packs}
-        errands = {wanted.key: _errand_for(wanted, 0) for wanted in others}
+        errands = {wanted.key: errand_for(wanted, 0) for wanted in others}
         self._actions: dict[str, Action] = {}
         for index, action in enumerate(plan.actions):
-            if (errand := _errand(action, index, packs)) is not None:
+            if (errand := errand_of(action, index, packs)) is not None:
                 errands[errand.key] = errand
                 self._actions[errand.key] = action
         self.bench = Bench(world, self._gates, errands)
@@ -194,10 +197,9 @@ class Executor:
         if known.state is JobState.SAVED:
             self._known[errand.key].set()
             await self._settle(errand, wanted, known)
-        elif known.state in (JobState.FAILED, JobState.REFUSED) and self._actions[errand.key].act is not Act.FAILED:
+        elif self._world.fail_fast and known.state in _FAILED and self._actions[errand.key].act is not Act.FAILED:
             # What had failed before this run is no news.
-            if self._world.fail_fast:
-                self._halt()
+            self._halt()
 
     async def _ended_first(self, errand: Errand, other: str) -> None:
         """Wait until another job has gone as far as it goes."""
@@ -360,6 +362,17 @@ class Executor:
         bench, id_ = self.bench, errand.submission
         if id_ is None or self._actions[errand.key].act is not Act.COLLECT:
             return
+        if bench.submission(id_).state is State.ACCEPTED and errand.operation.status is None:
+            # Its call was its poll, and no job says any more what to call it with.
+            if (link := bench.world.files.link(id_)) is None:
+                bench.troubles[errand.key] = Trouble("job", "no job says any more what to ask for", "undo the change")
+                return
+            await recording.rendered(bench, errand, id_, Rendered("", {}, link))
+        elif errand.origin not in (SANDBOX_ORIGIN, parse(self._world.base_urls[errand.provider]).origin):
+            # No key goes to another place for an old task.
+            said = f"it was bought at {errand.origin}, and another base URL is configured"
+            bench.troubles[errand.key] = Trouble("origin", said, "set it back to collect it")
+            return
         if bench.submission(id_).state is State.ACCEPTED:
             with self._gates[errand.provider].occupied() as place:
                 await self._poll(errand, id_, place=place, new=False)
@@ -378,39 +391,3 @@ def _twins_ahead(order: Iterable[str], errands: Mapping[str, Errand]) -> dict[st
                 ahead[key] = last[wanted.fingerprint]
             last[wanted.fingerprint] = key
     return ahead
-
-
-def _errand_for(wanted: Wanted, index: int) -> Errand:
-    return Errand(
-        key=wanted.key,
-        id=wanted.job.id,
-        manifest=wanted.job.manifest,
-        release=wanted.job.release,
-        pack=wanted.pack,
-        operation=wanted.operation,
-        wanted=wanted,
-        origin=wanted.origin,
-        order=(-wanted.job.priority, index),
-    )
-
-
-def _errand(action: Action, index: int, packs: Mapping[str, Pack]) -> Errand | None:
-    """Return what an action asks the run to do, or None where its pack no longer knows the operation."""
-    if action.wanted is not None:
-        return _errand_for(action.wanted, index)
-    submission, pack = action.submission, packs.get(action.provider)
-    operation = pack.operations.get(action.operation) if pack is not None else None
-    if pack is None or operation is None or submission is None:
-        return None
-    return Errand(
-        key=submission.id,
-        id=action.id,
-        manifest=action.manifest,
-        release=submission.job.partition("/")[0],
-        pack=pack,
-        operation=operation,
-        wanted=None,
-        origin=submission.origin,
-        order=(0, index),
-        submission=submission.id,
-    )

@@ -33,11 +33,11 @@ async def look_up(bench: Bench, errand: Errand, submission: str) -> bool:
         found = await _candidates(bench, errand, lookup, bench.submission(submission))
         if found is None:
             why = "The provider's list could not be read"
-        elif len(found) == 1 and not _twin(bench, submission):
+        elif len(found) == 1 and found[0].at is not None and not _twin(bench, submission):
             await recording.accepted(bench, errand, submission, found[0].task, found=True)
             return True
         elif found:
-            # Several, or one that two doubtful submissions could claim: more looks cannot tell them apart.
+            # Several, one that two doubtful submissions could claim, or of an unknown time: more looks do not help.
             shown = ", ".join(f"{c.task} ({c.title})" if c.title else c.task for c in found[:5])
             why = f"The provider's list has {shown} that could be it"
             break

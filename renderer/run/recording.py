@@ -6,6 +6,7 @@ One function for each outcome that ends something. None of them decides what hap
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from renderer.errors import DiskError
 from renderer.provider.outcome import ErrorClass, Fault, Rendered
 from renderer.run.bench import Bench, Errand
 from renderer.run.events import Kind
@@ -31,7 +32,11 @@ async def rendered(bench: Bench, errand: Errand, submission: str, done: Rendered
     fact: dict[str, object] = {"produced": produced, "at": bench.now()}
     bench.rendered[submission] = done
     if errand.operation.keyed and done.link is not None:
-        bench.world.files.keep_link(submission, done.link)
+        try:
+            bench.world.files.keep_link(submission, done.link)
+        except DiskError as error:
+            # It goes on record all the same: what was delivered is never called for again.
+            bench.emit("trouble", errand, f"its link could not be kept: {error.message}", error="disk")
     if errand.operation.makes == "value":
         await bench.write(errand, submission, rendered=fact, saved={"at": bench.now()})
         bench.emit("saved", errand, ", ".join(f"{name} {value}" for name, value in produced.items()))

@@ -50,7 +50,10 @@ async def _value(bench: Bench, errand: Errand, ref: Ref) -> Json:
         return known.submission.task
     value = known.submission.produced.get(ref.field)
     if value is not None and "://" in value and needed.operation.status is not None:
-        # What is recorded of a link lacks its query; and it may have expired.
+        # What is recorded of a link lacks its query; and it may have expired. Only where it was bought it is known.
+        if known.submission.origin != needed.origin:
+            said = f"{ref.job} was bought at {known.submission.origin}, but {needed.origin} is configured"
+            raise NotReady(Trouble("reference", said, "set the base URL back"))
         value = await asking.fresh_link(bench, needed, known.submission.id, ref.field)
         if value is None:
             raise NotReady(Trouble("reference", f"the provider gave no fresh link for {ref.job}.{ref.field}"))

@@ -221,11 +221,13 @@ class Scene:
         crash_at: int | None = None,
         only: Sequence[str] | None = None,
         watch: Callable[[str, Executor], None] | None = None,
+        before: Callable[[Executor], None] = lambda _: None,
         **wish: Any,
     ) -> Life:
         """Plan and carry out ``jobs`` (``only`` those ids, the others may be referred to) until the run ends.
 
-        ``watch`` hears each effect, with the executor, to stop it for instance. What is wished goes to ``World``.
+        ``watch`` hears each effect, with the executor, to stop it for instance; ``before`` is called before the run.
+        What is wished goes to ``World``.
         """
         for data in self.disk.records.values():
             # As opening for append does: a torn last line goes.
@@ -233,7 +235,7 @@ class Scene:
         loop = Loop(self.now)
         begun = self.now
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            life = runner.run(self._live(loop, jobs, crash_at=crash_at, only=only, watch=watch, wish=wish))
+            life = runner.run(self._live(loop, jobs, Fate(crash_at), only=only, watch=watch, before=before, wish=wish))
         self.now = loop.now + 1.0
         assert life.crashed or not loop.unheard, loop.unheard
         return replace(life, seconds=loop.now - begun)
@@ -242,13 +244,13 @@ class Scene:
         self,
         loop: Loop,
         jobs: Sequence[Job],
+        fate: Fate,
         *,
-        crash_at: int | None,
         only: Sequence[str] | None,
         watch: Callable[[str, Executor], None] | None,
+        before: Callable[[Executor], None],
         wish: dict[str, Any],
     ) -> Life:
-        fate = Fate(crash_at)
         wanted = self.wanted(jobs)
         chosen = [w for w in wanted if only is None or w.job.id in only]
         history = self.history()
@@ -279,6 +281,7 @@ class Scene:
         executor = Executor(plan, world, self.packs, pacing=pacing, others=wanted)
         if watch is not None:
             fate.watch = lambda name: watch(name, executor)
+        before(executor)
         ended, error = await _until_the_end(executor, fate)
         crashed = fate.dead.is_set()
         if not crashed and journal.broken is None:
@@ -377,7 +380,7 @@ class _Api:
         if says.error is not None:
             raise says.error
         if says.reply is None:
-            market.put(url, path.read_bytes())
+            market.put(url, path)
         self._fate.effect("after put")
         return says.reply or Reply(200, {}, b"")
 

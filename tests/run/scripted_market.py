@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -202,9 +203,9 @@ class Market:
             case _:
                 return _json({"code": 0})
 
-    def put(self, url: str, content: bytes) -> None:
+    def put(self, url: str, path: Path) -> None:
         """Receive a file."""
-        self.files[self.tickets[url]] = hashlib.sha256(content).hexdigest()
+        self.files[self.tickets[url]] = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def _phase(self, sale: Sale) -> str:
         sale.polls -= 1

@@ -130,7 +130,9 @@ def test_a_busy_provider_is_asked_again_in_its_turn(scene: Scene, provider: str)
     assert len(scene.market.sold) == 1
 
 
-@pytest.mark.parametrize(("header", "least", "most"), [("7", 7, 8), ("86400", 59, 62), ("-5", 1, 2), ("0", 1, 2), ("soon", 0, 2)])
+@pytest.mark.parametrize(
+    ("header", "least", "most"), [("7", 7, 8), ("86400", 59, 62), ("-5", 1, 2), ("0", 1, 2), ("soon", 0, 2)]
+)
 def test_retry_after_is_kept_within_bounds(scene: Scene, header: str, least: float, most: float) -> None:
     """The provider's wait counts as it says, up to a minute; nonsense counts as nothing."""
     scene.market.says("yzx", "submit", reply(429, retry_after=header))
