@@ -21,6 +21,7 @@ FLOORS = (
     ("plan",),
     ("run",),
     ("cli",),
+    ("__main__",),
 )
 # Wings may use the house; of the house only ``cli`` knows them.
 WINGS = ("sandbox", "studio", "report")
@@ -29,6 +30,7 @@ OWNERS = {
     "aiohttp": ("run/transport",),
     "av": ("sandbox/", "studio/"),
     "click": ("cli/",),
+    "dotenv": ("cli/",),
     "filelock": ("state/runlock",),
     "httpx": ("run/transport",),
     "httpx_aiohttp": ("run/transport",),
@@ -44,7 +46,7 @@ OWNERS = {
     "rich": ("cli/",),
     "starlette": ("sandbox/", "cli/"),
     "uvicorn": ("sandbox/", "cli/"),
-    "yaml": ("manifest/yamlfile",),
+    "yaml": ("manifest/yamlfile", "sandbox/faultsfile"),
     "yarl": ("run/transport",),
 }
 LAZY = "cli/main"  # loads each command when it is called

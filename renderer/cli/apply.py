@@ -17,11 +17,10 @@ from renderer.cli.picture import Picture, bought_elsewhere, look
 from renderer.cli.progress import expected, watch
 from renderer.cli.rehearsal import SandboxOptions, rehearsal, rehearse
 from renderer.cli.running import NOTHING, Wish, asked, carry_out, exit_code, standings_after
-from renderer.cli.session import load
+from renderer.cli.session import Batch, load
 from renderer.cli.text import count, problem_line
 from renderer.errors import Exit, InvalidError, UsageError
 from renderer.plan.plan import Plan
-from renderer.project import Project
 from renderer.provider.pack import Pack
 from renderer.run.service import Service
 from renderer.run.sightings import read_sightings
@@ -80,7 +79,7 @@ def command(
     as_json: bool,
 ) -> Exit:
     """Do it: submit, poll, download, verify. PATH is a manifest, a folder, or a plan file."""
-    wish = Wish(waiting=yes, max_submits=max_submits, deadline=deadline, fail_fast=fail_fast)
+    wish = Wish(speed=_speed(sandbox), waiting=yes, max_submits=max_submits, deadline=deadline, fail_fast=fail_fast)
     said = _Said(
         target=target,
         sandbox=sandbox,
@@ -115,11 +114,15 @@ def collect(
         sandbox=sandbox,
         yes=True,
         only_new=False,
-        wish=Wish(buying=False, deadline=deadline),
+        wish=Wish(speed=_speed(sandbox), buying=False, deadline=deadline),
         events=events,
         as_json=as_json,
     )
     return _apply(context, said)
+
+
+def _speed(sandbox: SandboxOptions | None) -> float:
+    return 1.0 if sandbox is None else sandbox.speed
 
 
 def _apply(context: Context, said: _Said) -> Exit:
@@ -155,7 +158,7 @@ def _carry_out(said: _Said, picture: Picture, plan: Plan, environment: Mapping[s
     ended = NOTHING
     if packs or plan.changes or picture.unlocked or picture.unledgered:
         with (
-            _providers(picture.batch.project, said, packs, known) as providers,
+            _providers(picture.batch, said, packs, known) as providers,
             watch(expected(plan.actions), events=said.events) as sink,
         ):
             ended = carry_out(picture, plan, providers, said.wish, sink)
@@ -172,9 +175,8 @@ def _carry_out(said: _Said, picture: Picture, plan: Plan, environment: Mapping[s
     if said.as_json:
         click.echo(show.document(summary=show.states(jobs), jobs=jobs))
     else:
-        open_ = [job for job in jobs if job["state"] != "saved" or job["error"] is not None]
-        click.echo(show.jobs_text(open_, several=picture.several) if open_ else f"{show.states_text(jobs)}.")
-        _say_where(picture)
+        click.echo(show.outcome_text(jobs, several=picture.several))
+        _say_where(picture, jobs)
     return code
 
 
@@ -192,18 +194,21 @@ def _agreed(said: _Said, plan: Plan) -> bool:
 
 @contextmanager
 def _providers(
-    project: Project, said: _Said, packs: Sequence[Pack], known: Mapping[str, Service]
+    batch: Batch, said: _Said, packs: Sequence[Pack], known: Mapping[str, Service]
 ) -> Iterator[Mapping[str, Service]]:
     """Give the services: the real ones, or the sandbox's for as long as the block runs."""
     if said.sandbox is None or not packs:
         yield known
         return
-    with rehearse(project, said.sandbox) as url:
+    if strangers := sorted(pack.provider for pack in packs if pack.provider in batch.brought):
+        raise UsageError(f"the sandbox does not play {', '.join(strangers)}", hint="leave them out with --exclude")
+    with rehearse(batch.project, said.sandbox) as url:
         yield sandbox_services(packs, url)
 
 
-def _say_where(picture: Picture) -> None:
-    outputs = sorted({str(Path(w.output).parent) for w in picture.chosen if w.output is not None})
+def _say_where(picture: Picture, jobs: Sequence[Mapping[str, Any]]) -> None:
+    saved = [job["output"]["path"] for job in jobs if job["output"] is not None]
+    outputs = sorted({str(Path(path).parent) for path in saved if path is not None})
     if outputs:
         folders = ", ".join(str(picture.batch.project.output(folder)) for folder in outputs)
         click.echo(f"Videos are in {folders}")

@@ -22,7 +22,7 @@ import click
 
 import renderer
 from renderer.cli.options import EVERYWHERE, Context, everywhere
-from renderer.cli.text import inert, problem_line
+from renderer.cli.text import inert, install, problem_line
 from renderer.errors import DiskError, Exit, InvalidError, RendererError, UsageError
 
 _NAME = "renderer"
@@ -56,14 +56,16 @@ _COMMANDS = (
     _Entry("schema", "schema", "command", "Print a JSON Schema."),
     _Entry("unlock", "unlock", "command", "Tell who is working on the project."),
     _Entry("clean", "clean", "command", "Drop partial files and cached files that no record names."),
+    _Entry("validate-online", "online", "command", ""),  # a part of validate that is loaded when it is asked for
 )
+_SHOWN = tuple(entry for entry in _COMMANDS if entry.help)
 
 
 class _Commands(click.Group):
     """A group whose commands are imported when they are called, and whose errors end in :func:`_run`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return [entry.name for entry in _COMMANDS]
+        return [entry.name for entry in _SHOWN]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         for entry in _COMMANDS:
@@ -83,7 +85,7 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):
-            formatter.write_dl([(entry.name, entry.help) for entry in _COMMANDS])
+            formatter.write_dl([(entry.name, entry.help) for entry in _SHOWN])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, to_the_front(args))
@@ -101,7 +103,7 @@ def _load(entry: _Entry) -> click.Command:
         if not entry.extra or (error.name or "").split(".")[0] == renderer.__name__:
             raise
         raise UsageError(
-            f"`{entry.name}` needs {error.name}, which is not installed", hint=f"pip install 'renderer[{entry.extra}]'"
+            f"`{entry.name}` needs {error.name}, which is not installed", hint=install(entry.extra)
         ) from None
     return command
 

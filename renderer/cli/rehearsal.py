@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from renderer.cli import options
+from renderer.cli.text import install
 from renderer.errors import DiskError, UsageError
 from renderer.project import Project
 
@@ -77,7 +78,7 @@ def require_sandbox() -> None:
     if missing:
         raise UsageError(
             f"the sandbox needs packages that are not installed: {', '.join(missing)}",
-            hint="pip install 'renderer[sandbox]'",
+            hint=install("sandbox"),
         )
 
 

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from renderer.cli.picture import Picture
 from renderer.errors import Exit
 from renderer.plan.plan import Act, Plan
 from renderer.plan.standing import JobState, Standing, Wanted, stand
+from renderer.provider.pacing import Pacing
 from renderer.run.bench import Fetched, Remote, World
 from renderer.run.compact import compact
 from renderer.run.disk import write_whole
@@ -30,6 +31,7 @@ from renderer.run.sightings import Notebook
 from renderer.run.transport import Transport
 from renderer.state import lockfile
 
+_PAUSE = 0.1
 IGNORED = b"*\n!.gitignore\n"
 _ASKING = frozenset({Act.COLLECT, Act.DOWNLOAD, Act.HOLD})
 _UNFINISHED = frozenset({JobState.PLANNED, JobState.INTENDED, JobState.ACCEPTED, JobState.RENDERED, JobState.HELD})
@@ -41,8 +43,10 @@ class Wish:
     """What a person asked of a run. ``deadline`` is in seconds from now.
 
     ``waiting``: they said yes to whatever the manifests ask for, not only to the submits of one plan that they saw.
+    ``speed``: how many of the providers' seconds pass in one of ours, in a rehearsal.
     """
 
+    speed: float = 1.0
     buying: bool = True
     waiting: bool = False
     max_submits: int | None = None
@@ -156,9 +160,20 @@ async def _run(
             deadline=None if wish.deadline is None else clock.monotonic() + wish.deadline,
             fail_fast=wish.fail_fast,
         )
-        executor = Executor(plan, world, batch.packs, pacing=batch.pacing, others=batch.wanted)
+        pacing = {name: _hurried(told, wish.speed) for name, told in batch.pacing.items()}
+        executor = Executor(plan, world, batch.packs, pacing=pacing, others=batch.wanted)
         with _signals(executor.stop):
             return await executor.run()
+
+
+def _hurried(pacing: Pacing, speed: float) -> Pacing:
+    """Return a pacing in the time of a rehearsal, whose providers are quicker; nobody is asked without a pause."""
+
+    def wait(seconds: float) -> float:
+        return min(seconds, max(seconds / speed, _PAUSE))
+
+    least, most = pacing.every
+    return replace(pacing, apart=pacing.apart / speed, first=wait(pacing.first), every=(wait(least), wait(most)))
 
 
 @contextmanager

@@ -39,6 +39,8 @@ class Batch:
     expansions: tuple[Expansion, ...]
     wanted: tuple[Wanted, ...]
     warnings: tuple[Problem, ...] = ()
+    brought: frozenset[str] = frozenset()
+    """Providers of packs that were brought along: the sandbox does not play them."""
 
     @property
     def manifests(self) -> list[Manifest]:
@@ -47,10 +49,11 @@ class Batch:
 
     @property
     def pacing(self) -> dict[str, Pacing]:
-        """Each provider's pacing; where manifests disagree the gentler word counts."""
+        """Each provider's pacing; where the manifests that use it disagree, the gentler word counts."""
+        users = {(wanted.job.manifest, wanted.job.provider) for wanted in self.wanted}
         found: dict[str, Pacing] = {}
         for name, pack in self.packs.items():
-            told = [m.providers[name] for m in self.manifests if name in m.providers]
+            told = [m.providers.get(name) for m in self.manifests if (m.file, name) in users]
             options = [paced(pack, settings) for settings in told] or [pack.pacing]
             found[name] = min(options, key=lambda p: (p.in_flight, -p.apart, -p.first))
         return found
@@ -138,7 +141,8 @@ def load(context: Context, paths: Sequence[Path], *, sandboxed: bool = False, en
         )
         for job in jobs
     )
-    return Batch(target, packs, expansions, wanted, tuple(sorted(set(findings.problems))))
+    brought = frozenset(packs) - frozenset(load_packs()) if context.packs else frozenset()
+    return Batch(target, packs, expansions, wanted, tuple(sorted(set(findings.problems))), brought)
 
 
 def _price(settings: Mapping[str, Settings], provider: str, operation: str) -> str | float | None:

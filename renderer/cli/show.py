@@ -269,6 +269,13 @@ def jobs_text(jobs: Sequence[Mapping[str, Any]], *, several: bool) -> str:
     return "\n".join([*lines, "", f"{states_text(jobs)}."])
 
 
+def outcome_text(jobs: Sequence[Mapping[str, Any]], *, several: bool) -> str:
+    """Return how a run ended: a line for each job that is not done, and the sums of all."""
+    open_ = [job for job in jobs if job["state"] != "saved" or job["error"] is not None]
+    table = jobs_text(open_, several=several).rpartition("\n\n")[0] if open_ else ""
+    return "\n\n".join(filter(None, [table, f"{states_text(jobs)}."]))
+
+
 def states_text(jobs: Sequence[Mapping[str, Any]]) -> str:
     """Return how many jobs there are in each state, for people."""
     counted = [f"{number} {state}" for state, number in states(jobs).items() if number]

@@ -38,6 +38,11 @@ def size(number: float) -> str:
     return f"{number:.1f} TB"
 
 
+def install(extra: str) -> str:
+    """Return how to get an extra. (The package index has another program of our name.)"""
+    return f"install Renderer with its extra: in a checkout, pip install '.[{extra}]'"
+
+
 def problem_line(problem: Problem) -> str:
     """Return a problem as one inert line: where, how bad, what, and what to do."""
     hint = f" ({problem.hint})" if problem.hint else ""

@@ -126,6 +126,7 @@ def make_plan(jobs: Sequence[Wanted], history: History, files: Files, *, options
     standings = {wanted.key: stand(wanted, history, alive=options.alive) for wanted in jobs}
     targets = {wanted.output for wanted in jobs if wanted.output is not None}
     actions: dict[str, Action] = {}
+    bought = _last_bought(history)
     buyers: dict[str, str] = {}
     problems: list[Problem] = []
     for wanted in _dependencies_first(jobs):
@@ -137,7 +138,7 @@ def make_plan(jobs: Sequence[Wanted], history: History, files: Files, *, options
             if buyer != wanted.key:
                 action = replace(action, act=Act.RESTORE, paid=False, reason=f"shares the purchase of {buyer}")
             else:
-                action = replace(action, reason=_why_submit(wanted, standings[wanted.key], history))
+                action = replace(action, reason=_why_submit(wanted, standings[wanted.key], bought))
         actions[wanted.key] = action
         if (problem := _in_the_way(action, files)) is not None:
             problems.append(problem)
@@ -247,17 +248,24 @@ def _verdict(known: Standing) -> str:
     return f"the provider failed it: {code}{error.get('message') or 'no reason given'}"
 
 
-def _why_submit(wanted: Wanted, known: Standing, history: History) -> str:
+def _last_bought(history: History) -> dict[str, Submission]:
+    """Return what was bought last for each job (by its key), under whatever fingerprint."""
+    last: dict[str, Submission] = {}
+    for submission in history.submissions.values():
+        if submission.state not in (None, State.REFUSED, State.DOUBTFUL):
+            before = last.get(submission.job)
+            if before is None or submission.at > before.at:
+                last[submission.job] = submission
+    return last
+
+
+def _why_submit(wanted: Wanted, known: Standing, bought: Mapping[str, Submission]) -> str:
     if known.error is not None:
         code = f" {known.error['code']}" if known.error.get("code") else ""
         return f"not taken last time ({known.error.get('class')}{code}): {known.error.get('message', '')}"
-    earlier = [
-        s
-        for s in history.submissions.values()
-        if s.job == wanted.key and s.fingerprint != wanted.fingerprint and counts(s, wanted.origin)
-    ]
-    if earlier:
-        return f"changed since it was bought {_day(max(earlier, key=lambda s: s.at))}"
+    earlier = bought.get(wanted.key)
+    if earlier is not None and earlier.fingerprint != wanted.fingerprint and counts(earlier, wanted.origin):
+        return f"changed since it was bought {_day(earlier)}"
     return "new" if wanted.job.take == 1 else f"new: take {wanted.job.take}"
 
 

@@ -68,4 +68,4 @@ def _words(bench: Bench, fault: Fault) -> dict[str, object]:
 
 
 def _sentence(fault: Fault) -> str:
-    return f"{fault.message} {fault.remedy}".strip()
+    return ". ".join(text.rstrip(". ") for text in (fault.message, fault.remedy) if text)

@@ -225,4 +225,4 @@ def test_an_extra_that_is_missing_is_named() -> None:
     code = "import sys; sys.modules['starlette'] = None; from renderer.cli.main import main; main()"
     result = python(code, "sandbox")
     assert result.returncode == Exit.USAGE
-    assert "pip install 'renderer[sandbox]'" in result.stderr
+    assert "pip install '.[sandbox]'" in result.stderr
