@@ -428,6 +428,7 @@ class _Store:
         if self._disk.full("link"):
             raise DiskFull("the link cannot be written")
         self._disk.links[submission] = url
+        self._scene.market.delivered.append(url)
         self._fate.effect("after keep_link")
 
     def link(self, submission: str) -> str | None:

@@ -92,6 +92,8 @@ class Market:
     sent: list[Sent] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     tickets: dict[str, str] = field(default_factory=dict)
+    delivered: list[str] = field(default_factory=list)
+    called_again: list[Sale] = field(default_factory=list)
     most_open: dict[str, int] = field(default_factory=dict)
     _script: list[tuple[str, str, str, Says]] = field(default_factory=list)
 
@@ -169,11 +171,16 @@ class Market:
     # --- what happens --------------------------------------------------------------------------------------------
 
     def sell(self, provider: str, operation: Operation, request: Request, *, at: float) -> Sale:
-        """Sell what a request asks for; a keyed request that was sold already is that sale."""
+        """Sell what a request asks for; a keyed request that was sold already is that sale.
+
+        A keyed request that is made again after its link was kept is noted: that may cost again.
+        """
         identity = self.identity(provider, request)
         if operation.keyed is not None:
             for sale in self.sold:
-                if sale.identity == identity and not sale.finished:
+                if sale.identity == identity and not (sale.finished and sale.fails):
+                    if any(sale.task in url for url in self.delivered):
+                        self.called_again.append(sale)
                     return sale
         count = len(self.sold) + 1
         sale = Sale(provider, operation, f"{provider}-{count}", identity, request, at, self.polls(), self.fails())
