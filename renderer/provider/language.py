@@ -7,7 +7,7 @@ is collected with its place, in the pack's own files. Where packs lie, and which
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,17 @@ from renderer.manifest.position import Path as Place
 from renderer.manifest.schema import Schema, compile_schema, validate
 from renderer.manifest.template import Template, TemplateError, compile_tree
 from renderer.manifest.yamlfile import Document, read_yaml
+from renderer.provider import parts
 from renderer.provider.expression import Expression, ExpressionError, compile_expression
-from renderer.provider.outcome import ErrorClass
-from renderer.provider.pacing import Pacing
 from renderer.provider.pack import (
-    Check,
     ErrorPlaces,
-    ErrorRule,
     Expressions,
-    Key,
     Listing,
     Lookup,
     LookupMark,
     Operation,
     Pack,
     Phase,
-    Query,
     StateWord,
     Status,
     Submit,
@@ -97,11 +92,11 @@ class _Reader:
             embedded=embedded,
             unavailable=tree.get("unavailable", ""),
             base_url=tree.get("base_url"),
-            key=_key(tree["key"]) if "key" in tree else None,
-            check=_check(tree["check"]) if "check" in tree else None,
-            pacing=_pacing(tree.get("pacing", {})),
+            key=parts.key(tree["key"]) if "key" in tree else None,
+            check=parts.check(tree["check"]) if "check" in tree else None,
+            pacing=parts.pacing(tree.get("pacing", {})),
             error=error,
-            errors=tuple(_rule(rule) for rule in tree.get("errors", ())),
+            errors=tuple(parts.rule(rule) for rule in tree.get("errors", ())),
             operations=operations,
             default=next(iter(defaults), ""),
             upload=self._upload(tree["upload"]) if "upload" in tree else None,
@@ -131,6 +126,10 @@ class _Reader:
             status=self._status(tree["status"], (*at, "status"), error) if "status" in tree else None,
             otherwise=tree.get("download", {}).get("otherwise"),
             lookup=self._lookup(tree["lookup"], (*at, "lookup")) if "lookup" in tree else None,
+            tasks=tuple(tree.get("tasks", ())),
+            reaches={
+                field: self._regex(text, (*at, "reaches", field)) for field, text in tree.get("reaches", {}).items()
+            },
         )
 
     def _sense(self, name: str, tree: Mapping[str, Any], *, embedded: bool) -> None:
@@ -153,6 +152,8 @@ class _Reader:
             for field in tree["produces"]:
                 if field not in known:
                     self._problem((*at, "submit"), "operation", f"nothing says where `{field}` of `{name}` comes from")
+        if "tasks" in tree and "status" not in tree:
+            self._problem((*at, "tasks"), "operation", f"`{name}` has no status, which would know these tasks")
         if "status" in tree:
             produced = {"task", "url", "file", *tree["status"].get("produced", ())}
             for index, field in enumerate(tree["produces"]):
@@ -179,7 +180,7 @@ class _Reader:
         own = self._error_places(tree.get("error", {}), (*at, "error"))
         return Status(
             path=tree["get"],
-            query=_query(tree),
+            query=parts.query(tree),
             within=tree.get("within"),
             state=self._expression(tree["state"], (*at, "state")),
             states=tuple(self._states(tree["states"], (*at, "states"))),
@@ -212,7 +213,7 @@ class _Reader:
     def _lookup(self, tree: Mapping[str, Any], at: Place) -> Lookup:
         return Lookup(
             path=tree["get"],
-            query=_query(tree),
+            query=parts.query(tree),
             size=tree.get("size", 1),
             pages=tree.get("pages", 1),
             items=self._expression(tree["items"], (*at, "items")),
@@ -250,14 +251,19 @@ class _Reader:
             for slot in re.findall(r"\{([a-z_]+)\}", str(text)):
                 if slot not in ("page", "offset", *choices):
                     self._problem((*at, "query", key), "slot", f"{{{slot}}} is neither page nor offset nor a choice")
+        proves: Mapping[str, str] = tree.get("proves", {})
+        for field, column in proves.items():
+            if column not in tree["columns"]:
+                self._problem((*at, "proves", field), "proves", f"the list has no column `{column}`")
         return Listing(
             name=name,
             path=tree["get"],
-            query=_query(tree),
+            query=parts.query(tree),
             size=tree.get("size", 0),
             choices=choices,
             items=self._expression(tree["items"], (*at, "items")),
             columns=self._expressions(tree, "columns", at),
+            proves={tuple(field.split(".")): column for field, column in proves.items()},
         )
 
     def _webhook(self, tree: Mapping[str, Any]) -> Webhook:
@@ -288,6 +294,16 @@ class _Reader:
         except ExpressionError as error:
             self._problem(at, "expression", f"this is not JMESPath: {error}")
             return compile_expression("@")
+
+    def _regex(self, text: str, at: Place) -> re.Pattern[str]:
+        try:
+            found = re.compile(text)
+        except re.error as error:
+            self._problem(at, "expression", f"this is no regular expression: {error}")
+            return re.compile("()")
+        if not found.groups:
+            self._problem(at, "expression", "the address that is meant must stand in a group")
+        return found
 
     def _template(self, tree: Any, at: Place) -> Template:
         """Return a request template: the tree itself, or the file beside ``provider.yaml`` that it names."""
@@ -333,49 +349,6 @@ class _Reader:
 
     def _problem(self, at: Place, code: str, message: str) -> None:
         self.problems.append(self._document.problem(at, code, message))
-
-
-def _pacing(tree: Mapping[str, Any]) -> Pacing:
-    poll = tree.get("poll", {})
-    told: dict[str, Any] = {"in_flight": tree["in_flight"]} if "in_flight" in tree else {}
-    told |= {name: seconds(tree[name]) for name in ("apart", "call") if name in tree}
-    told |= {name: seconds(poll[name]) for name in ("first", "timeout") if name in poll}
-    if "every" in poll:
-        least, most = sorted(seconds(bound) for bound in poll["every"])
-        told["every"] = (least, most)
-    return Pacing(**told)
-
-
-def _key(tree: Mapping[str, Any]) -> Key:
-    header, _, prefix = tree["send"].partition(":")
-    return Key(
-        variable=tree["variable"],
-        header=header,
-        prefix=prefix.strip(),
-        where=tree.get("where", ""),
-        optional=tree.get("optional", False),
-    )
-
-
-def _check(tree: Mapping[str, Any]) -> Check:
-    return Check(path=tree["get"], query=_query(tree), proven=frozenset(tree.get("proven", ())))
-
-
-def _rule(tree: Mapping[str, Any]) -> ErrorRule:
-    return ErrorRule(
-        statuses=frozenset(_listed(tree.get("status", ()))),
-        codes=frozenset(str(code) for code in _listed(tree.get("code", ()))),
-        kind=ErrorClass(tree["class"]),
-        remedy=tree.get("remedy", ""),
-    )
-
-
-def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else (value,)
-
-
-def _query(tree: Mapping[str, Any]) -> Query:
-    return {name: str(value) for name, value in tree.get("query", {}).items()}
 
 
 def _read(path: Path, shown: str) -> Document:

@@ -5,6 +5,7 @@ Everything that is known of a provider is in these frozen values; ``provider/pac
 seconds. Nothing here knows how a request is built or an answer is read.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -142,7 +143,11 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One thing a provider can do. ``fields`` are the vocabulary's fields that its schema allows."""
+    """One thing a provider can do. ``fields`` are the vocabulary's fields that its schema allows.
+
+    ``tasks`` are fields that name a task which the status call must know; ``reaches`` are fields whose URL must be
+    reachable, with how the address behind it is found (its first group).
+    """
 
     name: str
     provider: str
@@ -159,6 +164,8 @@ class Operation:
     status: Status | None
     otherwise: str | None
     lookup: Lookup | None
+    tasks: tuple[str, ...] = ()
+    reaches: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
 
     @property
     def callable_again(self) -> bool:
@@ -180,7 +187,10 @@ class UploadCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A free call that lists what the provider has; ``choices``: option -> word -> what is sent."""
+    """A free call that lists what the provider has; ``choices``: option -> word -> what is sent.
+
+    ``proves``: the path of a job's field -> the column that has every id which may stand there.
+    """
 
     name: str
     path: str
@@ -189,6 +199,7 @@ class Listing:
     choices: Mapping[str, Mapping[str, str]]
     items: Expression
     columns: Expressions
+    proves: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,3 +188,28 @@ def test_every_problem_of_every_pack_at_once(tmp_path: Path) -> None:
 def test_a_folder_without_a_pack(tmp_path: Path) -> None:
     """A folder that holds no pack is named."""
     assert "there is no pack" in refused(tmp_path)[0].message
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("lists: {clips: {get: /clips, items: c, columns: {id: id}, proves: {voice: name}}}\n", "no column `name`"),
+        ("    tasks: [source]\n", ""),
+        ('    reaches: {draft: "id=("}\n', "no regular expression"),
+        ('    reaches: {draft: "id=.*"}\n', "must stand in a group"),
+        (
+            "  plain:\n    makes: value\n    produces: [x]\n    submit: {post: /x, produced: {x: x}}\n    tasks: [a]\n",
+            "no status",
+        ),
+    ],
+)
+def test_what_can_be_asked_before_buying_is_checked(tmp_path: Path, line: str, message: str) -> None:
+    """Lists prove fields by a column that they have, tasks need a status, an address behind a URL needs a group."""
+    folder = write(tmp_path / "acme", PACK + line)
+    definition = {"type": "object"}
+    (folder / "acme.schema.json").write_text(json.dumps({"$defs": {"clip": definition, "plain": definition}}))
+    if not message:
+        assert load_packs([folder])["acme"].operations["clip"].tasks == ("source",)
+        return
+    (problem,) = refused(folder)
+    assert message in problem.message
