@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from renderer.cli import options, planfile, show
+from renderer.cli.documents import document
 from renderer.cli.environment import read_environment, sandbox_services, services
 from renderer.cli.options import Context, Target, pass_context
 from renderer.cli.picture import Picture, bought_elsewhere, look
@@ -173,7 +174,7 @@ def _carry_out(said: _Said, picture: Picture, plan: Plan, environment: Mapping[s
         troubles=ended.troubles,
     )
     if said.as_json:
-        click.echo(show.document(summary=show.states(jobs), jobs=jobs))
+        click.echo(document(summary=show.states(jobs), jobs=jobs))
     else:
         click.echo(show.outcome_text(jobs, several=picture.several))
         _say_where(picture, jobs)

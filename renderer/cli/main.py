@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TextIO
 import click
 
 import renderer
+from renderer.cli.documents import error_document
 from renderer.cli.options import EVERYWHERE, Context, everywhere
 from renderer.cli.text import inert, install, problem_line
 from renderer.errors import DiskError, Exit, InvalidError, RendererError, UsageError
@@ -164,6 +165,8 @@ def _run(commands: click.Group, arguments: Sequence[str]) -> int:
         return _PIPE_CLOSED
     except RendererError as error:
         _show(error)
+        if "--json" in arguments:
+            click.echo(error_document(error))
         return error.exit
     except Exception as error:  # noqa: BLE001 - the boundary: what nobody foresaw is a bug, and is kept in a file
         if isinstance(error, OSError) and error.errno in _DISK:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from renderer.cli import options, planfile, show
+from renderer.cli.documents import document
 from renderer.cli.environment import base_url, read_environment
 from renderer.cli.options import Context, Target, pass_context
 from renderer.cli.picture import bought_elsewhere, look
@@ -52,7 +53,7 @@ def command(
     if out is not None:
         planfile.write(out, plan)
     if as_json:
-        click.echo(show.document(**show.plan_json(plan, base_urls)))
+        click.echo(document(**show.plan_json(plan, base_urls)))
     elif markdown:
         click.echo(show.plan_markdown(plan, several=picture.several))
     elif requests or curl:

@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from renderer.cli import options
+from renderer.cli.documents import document
 from renderer.cli.environment import read_environment
 from renderer.cli.inquiry import Checked, check, fetch, reaching
 from renderer.cli.options import Context, pass_context
 from renderer.cli.portrait import pack_json, pack_text, where
 from renderer.cli.progress import step
-from renderer.cli.show import document
 from renderer.cli.text import columns, inert
 from renderer.errors import Exit, UsageError
 from renderer.provider.pack import Listing, Pack, Packs

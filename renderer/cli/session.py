@@ -123,6 +123,9 @@ def load(context: Context, paths: Sequence[Path], *, sandboxed: bool = False, en
         raise InvalidError(sorted(set(findings.problems)))
     identities = fingerprints(jobs, packs)
     findings.add(twins(jobs, identities))
+    names = {f"{m.release}/{new}": f"{m.release}/{old}" for m in manifests for old, new in m.moved}
+    former = {job.key: job for expansion in expansions for job in expansion.former.values()}
+    earlier = fingerprints([former.get(job.key, job) for job in jobs], packs) if former else identities
     if not manifests and not findings.problems:
         raise UsageError("there is no manifest in what was named", hint="a manifest is a YAML file with `version: 1`")
     origins = {name: origin(pack, environment, sandboxed=sandboxed) for name, pack in packs.items()}
@@ -135,6 +138,8 @@ def load(context: Context, paths: Sequence[Path], *, sandboxed: bool = False, en
             request=identities[job.key].request,
             fingerprint=identities[job.key].fingerprint,
             declared=identities[job.key].declared,
+            formerly=earlier[job.key].fingerprint,
+            was=names.get(job.key, ""),
             origin=origins[job.provider],
             output=job.output,
             price=_price(settings[job.release], job.provider, job.operation),

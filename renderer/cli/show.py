@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from renderer.cli.text import count, inert, one_line
-from renderer.errors import Problem
 from renderer.plan.plan import Act, Action, Plan
 from renderer.plan.standing import JobState, Standing, Wanted
 from renderer.provider.request import shown
@@ -18,7 +17,6 @@ from renderer.provider.wire import Request
 from renderer.run.bench import Remote, Trouble
 from renderer.state.lifecycle import Fact, State
 
-FORMAT_VERSION = 1
 _SYMBOLS: Mapping[Act, str] = {
     Act.SUBMIT: "+",
     Act.COLLECT: "~",
@@ -31,25 +29,6 @@ _SYMBOLS: Mapping[Act, str] = {
     Act.WAIT: ".",
     Act.ORPHAN: "?",
 }
-
-
-def document(**content: Any) -> str:
-    """Return one JSON document with its version."""
-    return json.dumps({"format_version": FORMAT_VERSION, **content}, ensure_ascii=False, indent=2)
-
-
-def problem_json(problem: Problem) -> dict[str, Any]:
-    """Return a problem as scripts read it."""
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "path": problem.path,
-        "code": problem.code,
-        "severity": problem.severity,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
 
 
 # --- plans -----------------------------------------------------------------------------------------------------------

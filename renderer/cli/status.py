@@ -3,6 +3,7 @@
 import click
 
 from renderer.cli import options, show
+from renderer.cli.documents import document
 from renderer.cli.environment import read_environment
 from renderer.cli.options import Context, Target, pass_context
 from renderer.cli.picture import look
@@ -34,7 +35,7 @@ def command(
     for problem in batch.warnings:
         click.echo(problem_line(problem), err=True)
     if as_json:
-        click.echo(show.document(jobs=jobs))
+        click.echo(document(jobs=jobs))
     else:
         click.echo(show.jobs_text(jobs, several=picture.several))
         if writer is not None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from renderer.cli import options, show
+from renderer.cli import options
+from renderer.cli.documents import document, problem_json
 from renderer.cli.environment import read_environment
 from renderer.cli.options import Context, pass_context
 from renderer.cli.session import Batch, load
@@ -39,7 +40,7 @@ def command(context: Context, paths: tuple[Path, ...], *, online: bool, sandbox:
             raise
         problems = error.problems
     if as_json:
-        click.echo(show.document(problems=[show.problem_json(problem) for problem in problems]))
+        click.echo(document(problems=[problem_json(problem) for problem in problems]))
     else:
         for problem in problems:
             click.echo(problem_line(problem), err=True)

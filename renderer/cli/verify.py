@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from renderer.cli import options, show
+from renderer.cli import options
+from renderer.cli.documents import document
 from renderer.cli.environment import read_environment
 from renderer.cli.options import Context, Target, pass_context
 from renderer.cli.picture import Picture, look
@@ -36,7 +37,7 @@ def command(
     with step("Hashing the outputs"):
         files = list(_files(picture))
     if as_json:
-        click.echo(show.document(files=files))
+        click.echo(document(files=files))
     else:
         bad = [file for file in files if not file["ok"]]
         for file in bad:

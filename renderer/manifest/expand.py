@@ -6,7 +6,7 @@ beside the problems, so that later checks can say more. Decides nothing about mo
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -31,15 +31,16 @@ _SECTIONS: tuple[tuple[Kind, str], ...] = (("asset", "assets"), ("video", "video
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """What a manifest became; ``problems`` are all of them, those of its shape too; ``moved``: old id -> new id.
+    """What a manifest became; ``problems`` are all of them, those of its shape too.
 
+    ``former`` holds renamed jobs (``moved``) by their new id, with the values that they would have under the old one.
     Where ``problems`` has errors, ``jobs`` may lack some, and those in ``partial`` (keys) lack values that were given.
     """
 
     manifest: Manifest
     jobs: tuple[Job, ...]
     problems: tuple[Problem, ...]
-    moved: Mapping[str, str]
+    former: Mapping[str, Job] = field(default_factory=dict)
     partial: frozenset[str] = frozenset()
 
 
@@ -59,7 +60,7 @@ def expand(manifest: Manifest, project: Project, operations: Operations) -> Expa
         work.moves({job.id for job in jobs})
     except TooManyProblems:
         found = sorted([*manifest.problems, *notes.problems()])
-        return Expansion(manifest, tuple(jobs), tuple(found), {}, frozenset(work.partial))
+        return Expansion(manifest, tuple(jobs), tuple(found), partial=frozenset(work.partial))
     found = [
         *manifest.problems,
         *notes.problems(),
@@ -67,7 +68,7 @@ def expand(manifest: Manifest, project: Project, operations: Operations) -> Expa
         *check_outputs(jobs, between=lambda one, other: folded(one.id) != folded(other.id)),
         *check_references(jobs, operations, families=work.families, unmade=work.is_unmade),
     ]
-    return Expansion(manifest, tuple(jobs), tuple(sorted(set(found))), dict(manifest.moved), frozenset(work.partial))
+    return Expansion(manifest, tuple(jobs), tuple(sorted(set(found))), work.former, frozenset(work.partial))
 
 
 def check_batch(expansions: Sequence[Expansion]) -> list[Problem]:
@@ -105,6 +106,7 @@ class _Work:
     any_unmade: bool
     partial: set[str] = field(default_factory=set)
     families: dict[str, list[str]] = field(default_factory=dict)
+    former: dict[str, Job] = field(default_factory=dict)
     _vars: dict[str, Any] = field(default_factory=dict)
     _folders: set[str] = field(default_factory=set)
 
@@ -140,6 +142,7 @@ class _Work:
     def declaration(self, declaration: Declaration) -> Iterator[Job]:
         """Yield the jobs of one asset or video."""
         several = "for_each" in declaration.tree
+        moved = {new: old for old, new in self.manifest.moved}
         rows = self._rows(declaration) if several else [Row({}, None)]
         casts: dict[Choice, Cast] = {}
         fixed = several and self.casting.is_fixed(declaration)
@@ -159,6 +162,9 @@ class _Work:
                 if several:
                     self.families.setdefault(declaration.name, []).append(job_id)
                 yield self._job(casts[choice], context, who)
+                if (old := moved.get(job_id)) is not None:
+                    former = self._job(casts[choice], {**context, "id": old}, who)
+                    self.former[job_id] = replace(former, id=job_id)
             except Skip:
                 self.unmade.add(context["id"])
                 # With an id of its own it could be called anything.

@@ -237,7 +237,7 @@ def _askable(found: Submission, wanted: Wanted) -> bool:
 def _kept(wanted: Wanted, known: Standing) -> str:
     if known.older_pack is not None:
         return f"made with pack {known.older_pack}, now {wanted.pack.revision}"
-    return "done"
+    return "done; it was bought under its old name" if known.renamed else "done"
 
 
 def _verdict(known: Standing) -> str:
@@ -263,7 +263,7 @@ def _why_submit(wanted: Wanted, known: Standing, bought: Mapping[str, Submission
     if known.error is not None:
         code = f" {known.error['code']}" if known.error.get("code") else ""
         return f"not taken last time ({known.error.get('class')}{code}): {known.error.get('message', '')}"
-    earlier = bought.get(wanted.key)
+    earlier = bought.get(wanted.key) or bought.get(wanted.was)
     if earlier is not None and earlier.fingerprint != wanted.fingerprint and counts(earlier, wanted.origin):
         return f"changed since it was bought {_day(earlier)}"
     return "new" if wanted.job.take == 1 else f"new: take {wanted.job.take}"
@@ -304,7 +304,7 @@ def _in_the_way(action: Action, files: Files) -> Problem | None:
 def _without_job(jobs: Sequence[Wanted], standings: Mapping[str, Standing], history: History) -> Iterable[Action]:
     """Yield an action for each purchase of these releases that no job shows."""
     shown = {known.submission.id for known in standings.values() if known.submission is not None}
-    keys = {wanted.key for wanted in jobs}
+    keys = {wanted.key for wanted in jobs} | {wanted.was for wanted in jobs}
     manifests = {wanted.job.release: wanted.job.manifest for wanted in jobs}
     origins = {wanted.job.provider: wanted.origin for wanted in jobs}
     for submission in sorted(history.submissions.values(), key=lambda s: (s.at, s.id)):

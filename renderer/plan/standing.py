@@ -6,9 +6,10 @@ action, ``status`` shows it, the executor asks it what to do next.
 """
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from renderer.canonical import Json
@@ -40,9 +41,11 @@ class JobState(StrEnum):
 class Wanted:
     """A job with all that the provider floor says of it.
 
-    ``request`` still has references and uploads in it; ``origin`` is where it would be bought now (scheme, host and
-    port, the word ``sandbox``, or None where no base URL is configured); ``output`` is relative to the root, None
-    for a value and for a file asset that names none; ``price`` is what the manifest says one submit costs.
+    ``request`` still has references and uploads in it. ``formerly`` is the fingerprint under the names that the
+    manifest says were ``moved`` (the same where none was), ``was`` the key of the job that this one was then.
+    ``origin`` is where it would be bought now (scheme, host and port, the word ``sandbox``, or None where no base URL
+    is configured). ``output`` is relative to the root, None for a value and for a file asset that names none.
+    ``price`` is what the manifest says one submit costs.
     """
 
     job: Job
@@ -51,6 +54,8 @@ class Wanted:
     request: OpenRequest
     fingerprint: str
     declared: str
+    formerly: str
+    was: str = ""
     origin: str | None
     output: str | None
     price: Json = None
@@ -77,12 +82,17 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of one job. ``older_pack`` is the revision that made the request where the pack has changed."""
+    """What is known of one job.
+
+    ``older_pack`` is the revision that made the request where the pack has changed; ``renamed``: it was bought under a
+    name that the manifest says was ``moved``.
+    """
 
     state: JobState
     submission: Submission | None = None
     held: Held | None = None
     older_pack: int | None = None
+    renamed: bool = False
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -95,24 +105,31 @@ class Standing:
 
 def stand(wanted: Wanted, history: History, *, alive: bool) -> Standing:
     """Return what is known of a job. ``alive``: a writer is working, so that an open submission is no doubt yet."""
-    found = history.best(s for s in history.of_fingerprint(wanted.fingerprint) if counts(s, wanted.origin))
-    older_pack = None
-    if found is None or found.state in (State.REFUSED, State.CLOSED):
+    found = _best(history, history.of_fingerprint(wanted.fingerprint), wanted)
+    older_pack, renamed = None, False
+    if not _binds(found):
         # A new pack may word the same declaration differently; what was bought for it still counts.
-        older = history.best(
-            s
-            for s in history.of_declared(wanted.declared)
-            if counts(s, wanted.origin)
-            and s.intended.get("pack") != wanted.pack.revision
-            and s.state not in (State.REFUSED, State.CLOSED)
-        )
-        if older is not None:
+        others = (s for s in history.of_declared(wanted.declared) if s.intended.get("pack") != wanted.pack.revision)
+        if _binds(older := _best(history, others, wanted)):
             found, older_pack = older, int(older.intended.get("pack", 0))
+        elif wanted.formerly != wanted.fingerprint and _binds(
+            former := _best(history, history.of_fingerprint(wanted.formerly), wanted)
+        ):
+            found, renamed = former, True
     if found is None:
         return Standing(JobState.PLANNED)
-    if (held := why_held(found, wanted, alive=alive)) is not None:
-        return Standing(JobState.HELD, found, held, older_pack)
-    return Standing(_state(found), found, None, older_pack)
+    held = why_held(found, wanted, alive=alive)
+    state = JobState.HELD if held is not None else _state(found)
+    return Standing(state, found, held, older_pack, renamed)
+
+
+def _best(history: History, submissions: Iterable[Submission], wanted: Wanted) -> Submission | None:
+    return history.best(s for s in submissions if counts(s, wanted.origin))
+
+
+def _binds(found: Submission | None) -> TypeGuard[Submission]:
+    """Whether a submission settles what becomes of a job: anything but a refusal and what a person has closed."""
+    return found is not None and found.state not in (State.REFUSED, State.CLOSED)
 
 
 def _state(submission: Submission) -> JobState:

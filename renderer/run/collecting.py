@@ -14,6 +14,7 @@ from renderer.provider import request
 from renderer.provider.outcome import (
     Denied,
     Failed,
+    Fault,
     Gone,
     NeedsPerson,
     Refused,
@@ -49,10 +50,15 @@ async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle
     started = clock.monotonic()
     polls, troubles = (0 if new else 1), 0
     wait = pacing.first if new else 0.0
+    outcome: StatusOutcome | Refused | None = None
     while True:
         if clock.monotonic() + wait - started > pacing.timeout:
-            bench.troubles[errand.key] = Trouble("parked", f"still rendering after {pacing.timeout:g} s of polling")
-            bench.emit("parked", errand, "still rendering; the next run goes on with it")
+            if isinstance(outcome, Gone):
+                await _gone(bench, errand, submission, outcome.fault)
+                return
+            waited = f"not finished after {clock.monotonic() - started:.0f} s of polling"
+            bench.troubles[errand.key] = Trouble("parked", waited)
+            bench.emit("parked", errand, f"{waited}; the next run goes on with it")
             return
         await clock.sleep(wait)
         outcome = await _heard(bench, errand, submission)
@@ -78,12 +84,9 @@ async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle
             case Gone(fault=fault):
                 status = errand.operation.status
                 age = clock.monotonic() - started if new else _age(bench, submission)
-                if status is not None and 0 <= age < status.grace:
-                    troubles += 1
-                else:
-                    why = f"the provider does not know task {bench.submission(submission).task}: {fault.message}"
-                    await bench.note(errand, submission, "gone", why, fault.remedy)
-                    bench.emit("held", errand, why, error=fault.code)
+                troubles = 0
+                if status is None or not 0 <= age < status.grace:
+                    await _gone(bench, errand, submission, fault)
                     return
             case Denied(fault=fault):
                 bench.trouble(errand, fault)
@@ -94,6 +97,13 @@ async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle
                 bench.emit("trouble", errand, why, attempt=troubles)
         jitter = bench.world.chance.random()
         wait = poll_wait(pacing, polls=polls, troubles=troubles, jitter=jitter, retry_after=asked_to_wait)
+
+
+async def _gone(bench: Bench, errand: Errand, submission: str, fault: Fault) -> None:
+    """Hold a submission whose task its provider does not know (any more)."""
+    why = f"the provider does not know task {bench.submission(submission).task}: {fault.message}"
+    await bench.note(errand, submission, "gone", why, fault.remedy)
+    bench.emit("held", errand, why, error=fault.code)
 
 
 async def _heard(bench: Bench, errand: Errand, submission: str) -> StatusOutcome | Refused:

@@ -141,7 +141,7 @@ class Executor:
 
     def _stuck(self) -> bool:
         """Return whether every job that is not done waits, in the end, for a person: the next run asks again."""
-        return len(self._waits) == self._open and all(self._waits_for_person(key) for key in self._waits)
+        return 0 < len(self._waits) == self._open and all(self._waits_for_person(key) for key in self._waits)
 
     async def _moves_on(self) -> bool:
         """Return whether a person lets a job go on while the run lingers for them, polling on."""

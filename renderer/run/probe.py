@@ -165,6 +165,17 @@ def _size(file: BinaryIO, trak: _Box) -> tuple[int | None, int | None]:
     return None, None
 
 
+def ending(path: Path) -> str | None:
+    """Return the ending that a sound or video file should have by its content, without the dot; None for others."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head[4:8] == b"ftyp":
+        return "m4a" if head[8:11] == b"M4A" else "mp4"
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return "wav"
+    return "mp3" if _sounds(head) else None
+
+
 def _sounds(head: bytes) -> bool:
     """Whether a file begins as WAV, or as MP3 with or without an ID3 tag (eleven set bits: a frame)."""
     frame = len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0  # noqa: PLR2004  # the eleven bits

@@ -15,6 +15,7 @@ from renderer.provider.outcome import ErrorClass, Made, Refused
 from renderer.provider.wire import Request
 from renderer.run import asking
 from renderer.run.bench import Bench, Errand, NotReady, Trouble
+from renderer.run.probe import ending
 from renderer.run.transport import Lost, Unsent
 from renderer.run.uploading import upload
 from renderer.state.history import Submission
@@ -66,7 +67,9 @@ async def _file(bench: Bench, errand: Errand, needed: Errand, submission: Submis
     path = bench.world.files.cached(submission.sha256) if submission.sha256 is not None else None
     if submission.sha256 is None or path is None:
         raise NotReady(Trouble("reference", f"the file of {needed.id} is not on this machine"))
-    return await upload(bench, errand, path, sha256=submission.sha256, extension=needed.operation.extension)
+    # By content: a provider may make another kind of sound than it usually does, and the next one is strict.
+    extension = ending(path) or needed.operation.extension
+    return await upload(bench, errand, path, sha256=submission.sha256, extension=extension)
 
 
 async def _repeated(bench: Bench, needed: Errand) -> None:
@@ -75,7 +78,9 @@ async def _repeated(bench: Bench, needed: Errand) -> None:
     if task is None:
         task = bench.repeats[needed.key] = asyncio.create_task(_repeat(bench, needed))
     if not await asyncio.shield(task):
-        raise NotReady(Trouble("reference", f"{needed.id} could not be sent again"))
+        said = bench.troubles.get(needed.key)
+        why, remedy = (f": {said.message}", said.remedy) if said is not None else ("", "")
+        raise NotReady(Trouble("reference", f"{needed.id} could not be sent again{why}", remedy))
 
 
 async def _repeat(bench: Bench, needed: Errand) -> bool:

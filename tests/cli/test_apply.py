@@ -339,3 +339,23 @@ def test_a_damaged_lockfile_is_refused_by_every_command(desk: Any, prompt: str) 
         refused = desk.run(*command)
         assert refused.exit_code == 74, refused.output
         assert "specs/spring.lock:1:1" in refused.output
+
+
+def test_a_renamed_job_that_says_its_own_name_is_not_bought_again(desk: Any, prompt: str) -> None:
+    """``moved`` tells that a job is the former one where its text changed with its name; its file moves along."""
+    path = desk.write(teaser(f'"{prompt} {{{{ id }}}}"'))
+    assert desk.run("apply", "--yes", path).exit_code == 0
+    path.write_text(path.read_text().replace("  teaser:", "  opener:"))
+    assert summary(desk, path)["paid"] == 1
+    path.write_text(path.read_text() + "moved: [{from: teaser, to: opener}]\n")
+    assert summary(desk, path) == {"rename": 1}
+    assert desk.run("apply", path).exit_code == 0
+    assert summary(desk, path) == {"keep": 1}
+
+
+def test_a_refused_command_says_so_in_json(desk: Any, prompt: str) -> None:
+    """Where scripts look there is a document, also for what could not be done."""
+    path = desk.write(teaser(prompt, more=", prommpt: x"))
+    document = desk.json("plan", path, code=65)
+    assert document["error"]["exit"] == 65
+    assert [problem["code"] for problem in document["problems"]] == ["unknown-key"]

@@ -155,10 +155,13 @@ def test_releases_stems_and_outputs_are_unique_in_a_batch(expanded: Expanded) ->
     ]
 
 
-def test_moved_leads_from_old_to_new(expanded: Expanded) -> None:
-    """Renames are handed on."""
-    expansion = expanded("version: 1\nvideos:\n  new: {provider: studio}\nmoved: [{from: old, to: new}]\n")
-    assert expansion.moved == {"old": "new"}
+def test_a_moved_job_is_also_made_under_its_old_name(expanded: Expanded) -> None:
+    """What a renamed job would say under its old id is kept beside it, for whoever looks for its purchase."""
+    expansion = expanded(
+        "version: 1\nvideos:\n  new: {provider: studio, text: '{{ id }}!'}\nmoved: [{from: old, to: new}]\n"
+    )
+    assert [job.values["text"] for job in expansion.jobs] == ["new!"]
+    assert {key: (job.id, job.values["text"]) for key, job in expansion.former.items()} == {"new": ("new", "old!")}
 
 
 def test_a_long_chain_of_references_is_walked(expanded: Expanded) -> None:

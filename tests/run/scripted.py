@@ -175,6 +175,7 @@ class Scene:
                 operation=self.packs.operation(job.provider, job.operation),
                 request=identities[job.key].request,
                 fingerprint=identities[job.key].fingerprint,
+                formerly=identities[job.key].fingerprint,
                 declared=identities[job.key].declared,
                 origin=self.origins[job.provider],
                 output=job.output,
