@@ -338,6 +338,9 @@ class Executor:
         sha256 = known.submission.sha256 if known.submission is not None else None
         if known.submission is None or sha256 is None or wanted.output is None:
             return
+        if errand.operation.keyed and files.link(known.submission.id) is not None:
+            # A run died between the record and this.
+            files.drop_link(known.submission.id)
         match action.act:
             case Act.KEEP:
                 bench.emit("kept", errand, action.reason)

@@ -231,8 +231,10 @@ class Scene:
         What is wished goes to ``World``.
         """
         for data in self.disk.records.values():
-            # As opening for append does: a torn last line goes.
+            # As opening for append does: a torn last line goes, one that only lacks its end gets it.
             del data[lockfile.decode(bytes(data), file="").whole :]
+            if data and not data.endswith(b"\n"):
+                data.extend(b"\n")
         loop = Loop(self.now)
         begun = self.now
         with asyncio.Runner(loop_factory=lambda: loop) as runner:

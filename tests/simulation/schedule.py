@@ -13,10 +13,11 @@ from pathlib import Path
 from renderer.errors import DiskError
 from renderer.manifest.job import Job
 from renderer.plan.standing import JobState
+from renderer.provider.request import substitute
 from renderer.run.download import Incomplete, LinkRefused, NotMedia
 from renderer.run.executor import Executor
 from renderer.state.history import Submission
-from renderer.state.lifecycle import State
+from renderer.state.lifecycle import Fact, State
 from tests.run.scripted import Life, Scene, ref
 from tests.run.scripted_market import Sale, Says, lost, reply, unsent
 
@@ -75,7 +76,7 @@ def _jobs(scene: Scene, chance: random.Random) -> list[Job]:
         [scene.film(f"cut{n}", "gen_video") for n in range(2)],
         [scene.film("clip", "yzx"), scene.film("twin", "yzx", prompt="clip"), scene.film("other", "yzx", priority=3)],
         [scene.film("agent", "foxapi"), scene.film("again", "foxapi", release="autumn", prompt="agent")],
-        [scene.film("second", "fliz"), scene.film("third", "fliz", title="second")],
+        [scene.film("second", "fliz"), scene.film("third", "fliz", title="second", text="A clock.")],
     ]
     chosen = [job for family in chance.sample(families, chance.randint(1, 3)) for job in family]
     chance.shuffle(chosen)
@@ -167,6 +168,7 @@ def _judge(scene: Scene, jobs: Sequence[Job], life: Life) -> None:
     assert all(times == 1 for times in bought.values()), f"bought twice: {bought.most_common(2)}"
     assert not scene.market.called_again, "called again after its delivery"
     _all_accounted_for(scene, submissions)
+    _attached_to_their_own(scene, jobs, submissions)
     for job in jobs:
         state = life.state(job.key)
         needed = {life.state(f"{job.release}/{found.job}") for _, found in job.refs()}
@@ -193,6 +195,16 @@ def _all_accounted_for(scene: Scene, submissions: Sequence[Submission]) -> None:
         else:
             assert owner.state is (State.FAILED if sale.fails else State.SAVED), (sale.task, owner.state)
             assert owner.intended["operation"] == sale.operation.name
+
+
+def _attached_to_their_own(scene: Scene, jobs: Sequence[Job], submissions: Sequence[Submission]) -> None:
+    """What a lookup attached is what that job asked for."""
+    asked = {w.key: substitute(w.request, str) for w in scene.wanted(jobs)}
+    for submission in submissions:
+        if submission.fact(Fact.ACCEPTED).get("found"):
+            sale = scene.market.of_task(submission.provider, submission.task or "")
+            assert sale is not None
+            assert sale.request == asked[submission.job], f"{submission.job} has another's video"
 
 
 def _could_be(doubt: Submission, sale: Sale) -> bool:
