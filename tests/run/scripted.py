@@ -24,6 +24,7 @@ from renderer.provider.pack import Pack, Packs
 from renderer.provider.packfile import load_packs
 from renderer.provider.request import fingerprints
 from renderer.provider.wire import Reply, Request
+from renderer.run.address import parse
 from renderer.run.bench import Fetched, World
 from renderer.run.disk import DiskFull
 from renderer.run.events import Event
@@ -119,7 +120,9 @@ class Scene:
         self.disk = Disk()
         self.now = 1000.0
         self.jump = timedelta()
-        self.origins = {name: pack.base_url or f"https://{name}.test" for name, pack in self.packs.items()}
+        self.origins = {
+            name: parse(pack.base_url or f"https://{name}.test").origin for name, pack in self.packs.items()
+        }
         self.pacing: dict[str, Mapping[str, Any]] = {}
 
     # --- what is declared ----------------------------------------------------------------------------------------
