@@ -32,5 +32,11 @@ def kept(history: History) -> Iterator[Record]:
             last[submission.fingerprint] = submission
     for record in history.records():
         found = history.submissions.get(record.get("submission", ""))
-        if found is None or found.state is not State.REFUSED or last[found.fingerprint] is found:
+        # What replaced another by a person's word may itself have been replaced: the thread must not break.
+        if (
+            found is None
+            or found.state is not State.REFUSED
+            or found.intended.get("over")
+            or last[found.fingerprint] is found
+        ):
             yield record
