@@ -85,6 +85,11 @@ def services(packs: Iterable[Pack], environment: Mapping[str, str]) -> dict[str,
     return found
 
 
+def secrets(packs: Iterable[Pack], environment: Mapping[str, str]) -> list[str]:
+    """Return every credential that is set, to be taken out of whatever is kept or shown."""
+    return [value for pack in packs if pack.key is not None and (value := environment.get(pack.key.variable))]
+
+
 def sandbox_services(packs: Iterable[Pack], url: str) -> dict[str, Service]:
     """Return every provider's service in the sandbox at ``url``; no real key is read."""
     return {

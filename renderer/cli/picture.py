@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from renderer.cli.options import Target
 from renderer.cli.session import Batch
 from renderer.plan.plan import Options, Plan, make_plan
-from renderer.plan.select import choose
+from renderer.plan.select import choose, named
 from renderer.plan.standing import Standing, Wanted
 from renderer.run.journal import homes, replay
 from renderer.run.store import Store
@@ -42,9 +42,13 @@ class Picture:
         """Whether jobs of more than one manifest are meant, so that an id alone does not name one."""
         return len(self.batch.expansions) > 1
 
-    def plan(self, *, alive: bool = False, only_new: bool = False) -> Plan:
-        """Return what would be done about the chosen jobs."""
-        options = Options(only_new=only_new, alive=alive, whole=self.whole)
+    def choose(self, select: Sequence[str]) -> list[Wanted]:
+        """Return the jobs of the batch that selectors name, without what they refer to."""
+        return [w for w in self.batch.wanted if w.key in named(select, self.batch.wanted, self.standings)]
+
+    def plan(self, *, alive: bool = False, only_new: bool = False, again: frozenset[str] = frozenset()) -> Plan:
+        """Return what would be done about the chosen jobs; those in ``again`` are bought once more."""
+        options = Options(only_new=only_new, alive=alive, whole=self.whole, again=again)
         return make_plan(self.chosen, self.history, self.store.files(), options=options)
 
 

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from renderer.run.download import download
 from renderer.run.events import Sink
 from renderer.run.executor import Ended, Executor
 from renderer.run.journal import Journal, Pair
+from renderer.run.purse import Limit, Purse
 from renderer.run.service import Service
 from renderer.run.sightings import Notebook
 from renderer.run.transport import Transport
@@ -49,7 +50,7 @@ class Wish:
     speed: float = 1.0
     buying: bool = True
     waiting: bool = False
-    max_submits: int | None = None
+    limit: Limit = field(default_factory=Limit)
     deadline: float | None = None
     fail_fast: bool = False
 
@@ -155,8 +156,7 @@ async def _run(
             seen=seen,
             buying=wish.buying,
             waiting=wish.waiting,
-            max_submits=wish.max_submits,
-            budgets=batch.budgets,
+            purse=Purse(wish.limit, batch.budgets),
             deadline=None if wish.deadline is None else clock.monotonic() + wish.deadline,
             fail_fast=wish.fail_fast,
         )

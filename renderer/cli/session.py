@@ -16,6 +16,7 @@ from renderer.errors import InvalidError, Problem, UsageError
 from renderer.manifest.document import Manifest, Settings, is_manifest, manifest_schema, open_manifest, parse_manifest
 from renderer.manifest.expand import Expansion, check_batch, expand
 from renderer.manifest.schema import Schema
+from renderer.plan.money import amount
 from renderer.plan.standing import Standing, Wanted, stand
 from renderer.project import Project
 from renderer.provider.check import check, twins
@@ -23,6 +24,7 @@ from renderer.provider.pacing import Pacing
 from renderer.provider.pack import Packs, paced
 from renderer.provider.packfile import load_packs
 from renderer.provider.request import fingerprints, unbuildable
+from renderer.run.purse import Limit
 from renderer.state.history import History
 
 _SUFFIXES = (".yaml", ".yml")
@@ -59,9 +61,9 @@ class Batch:
         return found
 
     @property
-    def budgets(self) -> dict[str, int]:
-        """The budget of paid submits of each manifest that has one."""
-        return {m.file: m.submits for m in self.manifests if m.submits is not None}
+    def budgets(self) -> dict[str, Limit]:
+        """What each manifest allows to spend in one run."""
+        return {m.file: Limit(m.submits, amount(m.cost)) for m in self.manifests}
 
     def standings(self, history: History, *, alive: bool) -> dict[str, Standing]:
         """Return what is known of each job."""

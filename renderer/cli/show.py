@@ -36,7 +36,11 @@ _SYMBOLS: Mapping[Act, str] = {
 
 def plan_json(plan: Plan, base_urls: Mapping[str, str | None]) -> dict[str, Any]:
     """Return a plan's document, without its version."""
-    return {"summary": plan.summary, "actions": [_action_json(action, base_urls) for action in plan.actions]}
+    return {
+        "summary": plan.summary,
+        "cost": {"known": [str(amount) for amount in plan.cost.known], "unknown": plan.cost.unknown},
+        "actions": [_action_json(action, base_urls) for action in plan.actions],
+    }
 
 
 def _action_json(action: Action, base_urls: Mapping[str, str | None]) -> dict[str, Any]:
@@ -89,7 +93,8 @@ def plan_sums(plan: Plan) -> str:
     parts += [f"{summary[act.value]} {word}" for act, word in _BEING.items() if summary[act.value]]
     if not plan.changes:
         return f"Nothing to do{f': {found}' if (found := ', '.join(parts)) else ''}."
-    return f"Plan: {', '.join(parts)}; {count(summary['paid'], 'paid submit')}."
+    cost = f" for {plan.cost}" if plan.cost.known else ""
+    return f"Plan: {', '.join(parts)}; {count(summary['paid'], 'paid submit')}{cost}."
 
 
 _DOING = (Act.SUBMIT, Act.COLLECT, Act.DOWNLOAD, Act.RESTORE, Act.RENAME)

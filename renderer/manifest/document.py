@@ -54,8 +54,8 @@ class Manifest:
     """A declaration. ``document`` is the whole file with its positions; ``file`` is relative to the root.
 
     ``assets`` and ``videos`` are by id, as written; ``moved`` leads from old ids to new ones; ``submits`` is the
-    budget of paid submits, or None. ``problems`` are those of the file's shape, ``gaps`` what is missing because of
-    them.
+    budget of paid submits and ``cost`` that of their prices, or None. ``problems`` are those of the file's shape,
+    ``gaps`` what is missing because of them.
     """
 
     file: str
@@ -69,6 +69,7 @@ class Manifest:
     videos: Mapping[str, Mapping[str, Any]]
     moved: tuple[tuple[str, str], ...]
     submits: int | None
+    cost: str | float | None
     problems: tuple[Problem, ...] = ()
     gaps: Gaps = field(default_factory=Gaps)
 
@@ -130,6 +131,7 @@ def parse_manifest(document: Document, *, schema: Schema) -> Manifest:
         videos=section("videos"),
         moved=tuple((entry["from"], entry["to"]) for entry in data.get("moved") or ()),
         submits=section("budget").get("submits"),
+        cost=section("budget").get("cost"),
         problems=tuple(sorted(problems)),
         gaps=gaps,
     )

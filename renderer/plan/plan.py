@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from renderer.errors import Problem
+from renderer.plan.money import Cost, total
 from renderer.plan.standing import JobState, Standing, Wanted, counts, stand
 from renderer.state.history import History, Submission
 from renderer.state.lifecycle import Fact, State
@@ -40,6 +41,8 @@ class Act(StrEnum):
 CHANGES = frozenset({Act.SUBMIT, Act.COLLECT, Act.DOWNLOAD, Act.RESTORE, Act.RENAME})
 # What is already paid is collected whatever stands at its target: it waits in the cache.
 _NEEDS_TARGET = frozenset({Act.SUBMIT, Act.RESTORE, Act.RENAME})
+# A person may have these bought once more; what is under way is only waited for.
+_MAY_BE_REPLACED = frozenset({JobState.SAVED, JobState.FAILED, JobState.HELD})
 _STUCK = frozenset({Act.HOLD, Act.FAILED, Act.WAIT})
 
 
@@ -75,7 +78,8 @@ class Files:
 class Action:
     """What would be done about one job, or about one purchase that has no job any more (``wanted`` None).
 
-    ``source`` is the path a ``rename`` moves from.
+    ``source`` is the path a ``rename`` moves from; ``over`` the submission that a ``submit`` replaces by a person's
+    word.
     """
 
     act: Act
@@ -90,6 +94,7 @@ class Action:
     wanted: Wanted | None = None
     submission: Submission | None = None
     source: str | None = None
+    over: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,11 @@ class Plan:
         return {**counted, "paid": sum(a.paid for a in self.actions)}
 
     @property
+    def cost(self) -> Cost:
+        """What the paid submits cost, as far as the manifests say so."""
+        return total(a.wanted.price for a in self.actions if a.paid and a.wanted is not None)
+
+    @property
     def changes(self) -> bool:
         """Whether there is something to submit, collect, download, restore or rename."""
         return any(action.act in CHANGES for action in self.actions)
@@ -113,9 +123,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a person asked for on the command line that changes the plan."""
+    """What a person asked for on the command line that changes the plan.
+
+    ``again`` are the keys of jobs that they want bought once more, whatever became of them.
+    """
 
     only_new: bool = False
+    again: frozenset[str] = frozenset()
     alive: bool = False
     whole: bool = True
     """Whether every job of the manifests is planned; with a selection, purchases without a job are not listed."""
@@ -131,6 +145,9 @@ def make_plan(jobs: Sequence[Wanted], history: History, files: Files, *, options
     problems: list[Problem] = []
     for wanted in _dependencies_first(jobs):
         action = _act(wanted, standings[wanted.key], files, targets=targets, options=options)
+        if action.source is not None:
+            # It moves once; a twin moves from another place, or is restored.
+            targets.add(action.source)
         if action.act is Act.SUBMIT:
             action = _behind(wanted, action, actions)
         if action.act is Act.SUBMIT:
@@ -138,7 +155,8 @@ def make_plan(jobs: Sequence[Wanted], history: History, files: Files, *, options
             if buyer != wanted.key:
                 action = replace(action, act=Act.RESTORE, paid=False, reason=f"shares the purchase of {buyer}")
             else:
-                action = replace(action, reason=_why_submit(wanted, standings[wanted.key], bought))
+                why = "once more, as you asked" if action.over else _why_submit(wanted, standings[wanted.key], bought)
+                action = replace(action, reason=why)
         actions[wanted.key] = action
         if (problem := _in_the_way(action, files)) is not None:
             problems.append(problem)
@@ -177,6 +195,8 @@ def _act(wanted: Wanted, known: Standing, files: Files, *, targets: set[str], op
         submission=found,
     )
     free = replace(action, paid=False)
+    if found is not None and wanted.key in options.again and known.state in _MAY_BE_REPLACED:
+        return replace(action, over=found.id)
     match known.state:
         case JobState.PLANNED | JobState.REFUSED:
             return action

@@ -23,11 +23,10 @@ def choose(
     exclude: Iterable[str] = (),
 ) -> list[Wanted]:
     """Return the chosen jobs in their order. Raises :class:`UsageError`."""
-    picked = [_matches(selector, jobs, standings) for selector in select]
-    dropped = {key for selector in exclude for key in _matches(selector, jobs, standings)}
-    chosen = {key for keys in picked for key in keys} if picked else {wanted.key for wanted in jobs}
-    chosen -= dropped
-    if not picked:
+    select = tuple(select)
+    chosen = named(select, jobs, standings) if select else {wanted.key for wanted in jobs}
+    chosen -= named(exclude, jobs, standings)
+    if not select:
         return [wanted for wanted in jobs if wanted.key in chosen]
     by_key = {wanted.key: wanted for wanted in jobs}
     waiting = list(chosen)
@@ -37,6 +36,11 @@ def choose(
                 chosen.add(need)
                 waiting.append(need)
     return [wanted for wanted in jobs if wanted.key in chosen]
+
+
+def named(selectors: Iterable[str], jobs: Sequence[Wanted], standings: Mapping[str, Standing]) -> set[str]:
+    """Return the keys of the jobs that selectors name. Raises :class:`UsageError`."""
+    return {key for selector in selectors for key in _matches(selector, jobs, standings)}
 
 
 def _matches(selector: str, jobs: Sequence[Wanted], standings: Mapping[str, Standing]) -> set[str]:

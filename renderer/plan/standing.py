@@ -132,6 +132,24 @@ def _binds(found: Submission | None) -> TypeGuard[Submission]:
     return found is not None and found.state not in (State.REFUSED, State.CLOSED)
 
 
+def intent(wanted: Wanted, *, at: str, over: str = "") -> dict[str, Json]:
+    """Return the fact that a job is about to be bought, ``over`` another submission where a person said so."""
+    fact: dict[str, Json] = {
+        "job": wanted.key,
+        "kind": wanted.job.kind,
+        "provider": wanted.job.provider,
+        "operation": wanted.job.operation,
+        "fingerprint": wanted.fingerprint,
+        "declared": wanted.declared,
+        "pack": wanted.pack.revision,
+        "at": at,
+        "origin": wanted.origin,
+    }
+    if over:
+        fact["over"] = over
+    return fact if wanted.price is None else {**fact, "price": wanted.price}
+
+
 def _state(submission: Submission) -> JobState:
     match submission.state:
         case State.SAVED:

@@ -9,11 +9,10 @@ import random
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from renderer.canonical import Json
 from renderer.plan.plan import Found
 from renderer.plan.standing import Standing, Wanted, stand
 from renderer.provider.outcome import Fault, Rendered
@@ -23,6 +22,8 @@ from renderer.run import gate
 from renderer.run.events import Event, Kind, Sink
 from renderer.run.gate import Gate
 from renderer.run.journal import Journal
+from renderer.run.naming import new_id, timestamp
+from renderer.run.purse import Purse
 from renderer.state.history import History, Submission
 from renderer.state.lifecycle import Fact
 
@@ -129,8 +130,7 @@ class World:
     """The seams, and what a person asked for. ``root`` is where uploads are read from.
 
     ``seen`` is told what providers said last, whenever that changes. ``waiting``: a job that the plan shows as waiting
-    may be bought once what it waits for turns out well. ``budgets`` is per manifest, ``max_submits`` for the run;
-    ``deadline`` is in monotonic seconds.
+    may be bought once what it waits for turns out well. ``deadline`` is in monotonic seconds.
     """
 
     root: Path
@@ -146,8 +146,7 @@ class World:
     engines: Mapping[str, Engine] = field(default_factory=dict)
     buying: bool = True
     waiting: bool = False
-    max_submits: int | None = None
-    budgets: Mapping[str, int] = field(default_factory=dict)
+    purse: Purse = field(default_factory=Purse)
     deadline: float | None = None
     fail_fast: bool = False
 
@@ -170,6 +169,8 @@ class Errand:
     origin: str | None
     order: tuple[int, int]
     submission: str | None = None
+    over: str = ""
+    """The submission that this errand's purchase replaces by a person's word."""
 
     @property
     def provider(self) -> str:
@@ -204,7 +205,6 @@ class Bench:
         self.gates = gates
         self.errands = errands
         self.stopping = False
-        self.out_of_budget = False
         self.troubles: dict[str, Trouble] = {}
         self.remotes: dict[str, Remote] = {}
         self.rendered: dict[str, Rendered] = {}
@@ -213,7 +213,6 @@ class Bench:
         self.uploading: dict[tuple[str, str, str], asyncio.Lock] = {}
         self.downloads = asyncio.Semaphore(4)
         self._usual: dict[tuple[str, str], float] | None = None
-        self._bought: dict[str, int] = {}
         self._critical: set[asyncio.Task[Any]] = set()
         self.failures: list[BaseException] = []
 
@@ -224,11 +223,11 @@ class Bench:
 
     def now(self) -> str:
         """Return the time as records write it: RFC 3339 in UTC with milliseconds."""
-        return self.world.clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        return timestamp(self.world.clock.now())
 
     def mint(self) -> str:
-        """Return a new submission's id: 12 hex digits of milliseconds, then 16 of chance."""
-        return f"{int(self.world.clock.now().timestamp() * 1000):012x}{self.world.chance.getrandbits(64):016x}"
+        """Return a new submission's id."""
+        return new_id(self.world.clock.now(), self.world.chance)
 
     def standing(self, wanted: Wanted) -> Standing:
         """Return what is known of a job; an open submission of an earlier run is a doubt."""
@@ -237,21 +236,6 @@ class Bench:
     def submission(self, id_: str) -> Submission:
         """Return what is known of a submission."""
         return self.history.submissions[id_]
-
-    def intended(self, wanted: Wanted) -> dict[str, Json]:
-        """Return the fact that a job is about to be bought."""
-        intended: dict[str, Json] = {
-            "job": wanted.key,
-            "kind": wanted.job.kind,
-            "provider": wanted.job.provider,
-            "operation": wanted.job.operation,
-            "fingerprint": wanted.fingerprint,
-            "declared": wanted.declared,
-            "pack": wanted.pack.revision,
-            "at": self.now(),
-            "origin": wanted.origin,
-        }
-        return intended if wanted.price is None else {**intended, "price": wanted.price}
 
     async def write(self, errand: Errand, submission: str, **facts: Mapping[str, object]) -> None:
         """Make facts about a submission durable."""
@@ -303,25 +287,14 @@ class Bench:
         gate_.lane.stop(fault)
         gate_.stop()
 
-    def reserve(self, errand: Errand) -> bool:
-        """Take one paid submit out of the budgets, before it is sent; False where none is left."""
-        if not errand.operation.paid:
-            return True
-        world = self.world
-        limits = (
-            (world.max_submits, sum(self._bought.values())),
-            (world.budgets.get(errand.manifest), self._bought.get(errand.manifest, 0)),
-        )
-        if any(limit is not None and spent >= limit for limit, spent in limits):
-            self.out_of_budget = True
-            return False
-        self._bought[errand.manifest] = self._bought.get(errand.manifest, 0) + 1
-        return True
+    def reserve(self, errand: Errand, wanted: Wanted) -> str:
+        """Take a submit out of the budgets, before it is sent; return why that is not allowed, or ""."""
+        return self.world.purse.take(errand.manifest, wanted.price) if errand.operation.paid else ""
 
-    def give_back(self, errand: Errand) -> None:
+    def give_back(self, errand: Errand, wanted: Wanted) -> None:
         """Give a reservation back: the send was refused."""
         if errand.operation.paid:
-            self._bought[errand.manifest] -= 1
+            self.world.purse.give_back(errand.manifest, wanted.price)
 
     def too_late(self, errand: Errand) -> bool:
         """Return whether what is bought now could hardly be collected before the deadline."""

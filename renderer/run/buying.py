@@ -18,7 +18,7 @@ import asyncio
 from enum import Enum, auto
 
 from renderer.canonical import Json
-from renderer.plan.standing import Wanted
+from renderer.plan.standing import Wanted, intent
 from renderer.provider import answer, request
 from renderer.provider.outcome import (
     Accepted,
@@ -65,9 +65,8 @@ async def buy(bench: Bench, errand: Errand, wanted: Wanted) -> tuple[Bought, str
         # Fetching the values took its time; after this question nothing is waited for before the intent.
         if _closed(bench, errand):
             return Bought.NO, ""
-        if not bench.reserve(errand):
-            said = Trouble("budget", "the budget of submits is used up", "raise it, or apply again")
-            bench.troubles[errand.key] = said
+        if why := bench.reserve(errand, wanted):
+            bench.troubles[errand.key] = Trouble("budget", why, "raise the budget, or apply again")
             return Bought.NO, ""
         attempt += 1
         bench.troubles.pop(errand.key, None)
@@ -132,7 +131,7 @@ class _Send:
         await self._record(reply)
 
     def _intended(self) -> dict[str, Json]:
-        intended = self.bench.intended(self.wanted)
+        intended = intent(self.wanted, at=self.bench.now(), over=self.errand.over)
         if marks := request.marks_hash(request.marks(self.ready, self.wanted.operation)):
             intended["marks"] = marks
         if self.wanted.operation.callable_again:
@@ -159,7 +158,7 @@ class _Send:
                 lane.answered()
                 bench.emit("polled", errand, state)
             case Refused(fault=fault, retry_after=retry_after):
-                bench.give_back(errand)
+                bench.give_back(errand, self.wanted)
                 await recording.refused(bench, errand, self.id, fault)
                 self._pace(fault, retry_after)
             case Unclear(why=why):

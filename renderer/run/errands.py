@@ -8,7 +8,7 @@ from renderer.provider.pack import Pack
 from renderer.run.bench import Errand
 
 
-def errand_for(wanted: Wanted, index: int) -> Errand:
+def errand_for(wanted: Wanted, index: int, *, over: str = "") -> Errand:
     """Return what a job asks the run to do; ``index`` is its place in the order of the manifests."""
     return Errand(
         key=wanted.key,
@@ -20,13 +20,14 @@ def errand_for(wanted: Wanted, index: int) -> Errand:
         wanted=wanted,
         origin=wanted.origin,
         order=(-wanted.job.priority, index),
+        over=over,
     )
 
 
 def errand_of(action: Action, index: int, packs: Mapping[str, Pack]) -> Errand | None:
     """Return what an action asks the run to do, or None where its pack no longer knows the operation."""
     if action.wanted is not None:
-        return errand_for(action.wanted, index)
+        return errand_for(action.wanted, index, over=action.over)
     submission, pack = action.submission, packs.get(action.provider)
     operation = pack.operations.get(action.operation) if pack is not None else None
     if pack is None or operation is None or submission is None:

@@ -133,7 +133,7 @@ class Executor:
             # A bug before what a person can mend.
             raise min(errors, key=lambda error: isinstance(error, RendererError))
         stopped = frozenset(name for name, gate in self._gates.items() if gate.lane.stopped is not None)
-        return Ended(bench.troubles, bench.remotes, stopped, bench.out_of_budget, self._interrupted)
+        return Ended(bench.troubles, bench.remotes, stopped, self._world.purse.refused, self._interrupted)
 
     def _ended(self, _: object) -> None:
         self._open -= 1
@@ -223,22 +223,25 @@ class Executor:
         tried: set[tuple[JobState, str]] = set()
         while True:
             known = bench.standing(wanted)
-            found = known.submission
-            if known.state in _KNOWN:
+            found, state = known.submission, known.state
+            if state in _KNOWN:
                 self._known[errand.key].set()
+            if found is not None and found.id == errand.over and wanted.fingerprint not in self._sent:
+                # A person wants it bought once more, whatever became of it.
+                state = JobState.PLANNED
             if found is not None and found.state is State.REFUSED:
                 found = None
-            step = (known.state, found.id if found is not None else "")
+            step = (state, found.id if found is not None else "")
             if step in tried:
                 return known
             tried.add(step)
-            match known.state:
+            match state:
                 case JobState.PLANNED | JobState.REFUSED if wanted.fingerprint not in self._sent:
                     if not self._world.buying or not await self._needs(errand, wanted):
                         return known
                     bought = await self._at_provider(errand, wanted)
                     # It was polled, or looked up, there and then: not again in this run.
-                    tried |= {(JobState.REFUSED, ""), (JobState.PLANNED, "")}
+                    tried |= {(JobState.REFUSED, ""), (JobState.PLANNED, ""), (JobState.PLANNED, errand.over)}
                     tried |= {(JobState.ACCEPTED, bought), (JobState.HELD, bought)}
                     if bought:
                         self._sent.add(wanted.fingerprint)

@@ -4,7 +4,7 @@ Its ``intended`` is ``keyed``: after a crash it is simply made again. The engine
 is not known here.
 """
 
-from renderer.plan.standing import Wanted
+from renderer.plan.standing import Wanted, intent
 from renderer.provider.outcome import Rendered
 from renderer.run import collecting, recording
 from renderer.run.bench import Bench, EngineFailed, Errand, Trouble
@@ -18,7 +18,7 @@ async def make(bench: Bench, errand: Errand, wanted: Wanted, submission: str = "
         return ""
     if not submission:
         submission = bench.mint()
-        intended = bench.intended(wanted) | {"keyed": True}
+        intended = intent(wanted, at=bench.now(), over=errand.over) | {"keyed": True}
         await bench.write(errand, submission, intended=intended)
         bench.emit("submitting", errand)
     part = bench.world.files.part(submission)

@@ -30,6 +30,7 @@ from renderer.run.disk import DiskFull
 from renderer.run.events import Event
 from renderer.run.executor import Ended, Executor
 from renderer.run.journal import Journal, Pair
+from renderer.run.purse import Limit, Purse
 from renderer.state import lockfile
 from renderer.state.history import History, Submission
 from tests.run.scripted_market import Market, Says
@@ -231,7 +232,7 @@ class Scene:
         """Plan and carry out ``jobs`` (``only`` those ids, the others may be referred to) until the run ends.
 
         ``watch`` hears each effect, with the executor, to stop it for instance; ``before`` is called before the run.
-        What is wished goes to ``World``.
+        What is wished goes to ``World``; a ``deadline`` is in seconds from now, ``budgets`` and ``max_submits`` count.
         """
         for data in self.disk.records.values():
             # As opening for append does: a torn last line goes, one that only lacks its end gets it.
@@ -267,8 +268,11 @@ class Scene:
             release: Pair(_Records(self, f"{release}.lock", fate), _Records(self, f"{release}.ledger", fate))
             for release in releases
         }
+        wish = dict(wish)
         if "deadline" in wish:
-            wish = {**wish, "deadline": loop.now + wish["deadline"]}
+            wish["deadline"] += loop.now
+        budgets = {manifest: Limit(submits=most) for manifest, most in wish.pop("budgets", {}).items()}
+        wish["purse"] = Purse(Limit(submits=wish.pop("max_submits", None)), budgets)
         journal = Journal(history, files)
         world = World(
             root=self.root,
