@@ -186,6 +186,8 @@ class Appender:
                     self._write(b"\n")
                 os.fsync(self._handle)
                 sync_folder(path.parent)
+                # Its folder may be as new as the file.
+                sync_folder(path.parent.parent)
             except BaseException:
                 os.close(self._handle)
                 raise
@@ -231,7 +233,8 @@ def rewrite(path: Path, records: Iterable[Mapping[str, Any]], *, file: str) -> b
     Raises :class:`DiskError` where the disk refuses; the old file is then still there.
     """
     data = b"".join([HEADER, b"\n", *map(encode, records)])
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Only the one writer rewrites: what it leaves behind when it is killed, the next overwrites.
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         if path.exists() and path.read_bytes() == data:
             return False
