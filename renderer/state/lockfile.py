@@ -176,7 +176,9 @@ class Appender:
         contents = read(path, file=file)
         self._file = file
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.is_dir():
+                path.parent.mkdir(parents=True)
+                sync_folder(path.parent.parent)
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
                 os.ftruncate(self._handle, contents.whole)
@@ -186,8 +188,6 @@ class Appender:
                     self._write(b"\n")
                 os.fsync(self._handle)
                 sync_folder(path.parent)
-                # Its folder may be as new as the file.
-                sync_folder(path.parent.parent)
             except BaseException:
                 os.close(self._handle)
                 raise
