@@ -41,8 +41,6 @@ class Act(StrEnum):
 CHANGES = frozenset({Act.SUBMIT, Act.COLLECT, Act.DOWNLOAD, Act.RESTORE, Act.RENAME})
 # What is already paid is collected whatever stands at its target: it waits in the cache.
 _NEEDS_TARGET = frozenset({Act.SUBMIT, Act.RESTORE, Act.RENAME})
-# A person may have these bought once more; what is under way is only waited for.
-_MAY_BE_REPLACED = frozenset({JobState.SAVED, JobState.FAILED, JobState.HELD})
 _STUCK = frozenset({Act.HOLD, Act.FAILED, Act.WAIT})
 
 
@@ -195,7 +193,7 @@ def _act(wanted: Wanted, known: Standing, files: Files, *, targets: set[str], op
         submission=found,
     )
     free = replace(action, paid=False)
-    if found is not None and wanted.key in options.again and known.state in _MAY_BE_REPLACED:
+    if found is not None and wanted.key in options.again and _may_be_replaced(known, found):
         return replace(action, over=found.id)
     match known.state:
         case JobState.PLANNED | JobState.REFUSED:
@@ -212,6 +210,17 @@ def _act(wanted: Wanted, known: Standing, files: Files, *, targets: set[str], op
         case _ if found is not None:
             return _settle(wanted, free, found, known, files, targets=targets, options=options)
     raise AssertionError(known)
+
+
+def _may_be_replaced(known: Standing, found: Submission) -> bool:
+    """Return whether a person may have a job bought once more; what is under way is only waited for.
+
+    What was itself bought by such a word has used it up until it ends, also where it is held: a command that was cut
+    off is repeated, and must not buy a third.
+    """
+    return known.state in (JobState.SAVED, JobState.FAILED) or (
+        known.state is JobState.HELD and not found.intended.get("over")
+    )
 
 
 def _settle(

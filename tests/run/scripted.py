@@ -10,7 +10,7 @@ import asyncio
 import functools
 import hashlib
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -227,11 +227,13 @@ class Scene:
         only: Sequence[str] | None = None,
         watch: Callable[[str, Executor], None] | None = None,
         before: Callable[[Executor], None] = lambda _: None,
+        again: Collection[str] = (),
         **wish: Any,
     ) -> Life:
         """Plan and carry out ``jobs`` (``only`` those ids, the others may be referred to) until the run ends.
 
         ``watch`` hears each effect, with the executor, to stop it for instance; ``before`` is called before the run.
+        ``again`` are keys of jobs that a person wants bought once more.
         What is wished goes to ``World``; a ``deadline`` is in seconds from now, ``budgets`` and ``max_submits`` count.
         """
         for data in self.disk.records.values():
@@ -242,7 +244,9 @@ class Scene:
         loop = Loop(self.now)
         begun = self.now
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            life = runner.run(self._live(loop, jobs, Fate(crash_at), only=only, watch=watch, before=before, wish=wish))
+            options = Options(whole=only is None, again=frozenset(again))
+            story = self._live(loop, jobs, Fate(crash_at), options, only=only, watch=watch, before=before, wish=wish)
+            life = runner.run(story)
         self.now = loop.now + 1.0
         assert life.crashed or not loop.unheard, loop.unheard
         return replace(life, seconds=loop.now - begun)
@@ -252,6 +256,7 @@ class Scene:
         loop: Loop,
         jobs: Sequence[Job],
         fate: Fate,
+        options: Options,
         *,
         only: Sequence[str] | None,
         watch: Callable[[str, Executor], None] | None,
@@ -261,7 +266,7 @@ class Scene:
         wanted = self.wanted(jobs)
         chosen = [w for w in wanted if only is None or w.job.id in only]
         history = self.history()
-        plan = make_plan(chosen, history, self.files(), options=Options(whole=only is None))
+        plan = make_plan(chosen, history, self.files(), options=options)
         events: list[Event] = []
         releases = {w.job.release for w in wanted} | {"spring"}
         files = {
@@ -477,6 +482,9 @@ class _Store:
         self._disk.outputs[output] = self._disk.cache[sha256]
         self._disk.placed[output] = sha256
         self._fate.effect("after publish")
+
+    def annotate(self, output: str, sidecar: bytes) -> None:
+        self._fate.effect("before annotate")
 
     def rename(self, old: str, new: str) -> None:
         self._fate.effect("before rename")
