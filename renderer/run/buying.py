@@ -108,6 +108,9 @@ class _Send:
         """Send it and record what came of it."""
         bench, errand = self.bench, self.errand
         await bench.write(errand, self.id, intended=self._intended())
+        if (broken := bench.world.journal.broken) is not None:
+            # The disk has refused somebody else's record meanwhile: an answer could not be recorded.
+            raise broken
         if bench.stopping:
             # A person stopped the run while the intent was written: nothing new leaves.
             self.outcome = Refused(Fault(kind=ErrorClass.UNSENT, code="stopped", message="the run was stopped"))
