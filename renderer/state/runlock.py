@@ -12,6 +12,7 @@ A reader can only ask by taking the lock for some microseconds. So that this nei
 another reader believe in a writer, both try again for a moment before they believe that the lock is held.
 """
 
+import contextlib
 import getpass
 import json
 import os
@@ -81,11 +82,11 @@ class RunLock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Before the release: afterwards it may already be the next one's.
-        try:
+        # Before the release: afterwards it may already be the next one's. It proves nothing, and a disk that refuses
+        # has most likely refused more: whatever ended the run is what must be told.
+        with contextlib.suppress(OSError):
             _holder(self._path).unlink(missing_ok=True)
-        finally:
-            self._lock.release()
+        self._lock.release()
 
 
 def holder(project: Project) -> Holder | None:
