@@ -90,6 +90,8 @@ class Executor:
         self._ahead = _twins_ahead(self._order, errands)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._sent: set[str] = set()
+        # What was done for a submission is not done again for a twin of its job.
+        self._tried: set[tuple[JobState, str]] = set()
         self._open = 0
         self._waits: dict[str, _Wait] = {}
         self._interrupted = False
@@ -220,7 +222,6 @@ class Executor:
     async def _advance(self, errand: Errand, wanted: Wanted) -> Standing:
         """Submit, look up, poll and download until the job is saved or can go no further; return its standing."""
         bench = self.bench
-        tried: set[tuple[JobState, str]] = set()
         while True:
             known = bench.standing(wanted)
             found, state = known.submission, known.state
@@ -231,18 +232,18 @@ class Executor:
                 state = JobState.PLANNED
             if found is not None and found.state is State.REFUSED:
                 found = None
-            step = (state, found.id if found is not None else "")
-            if step in tried:
+            step = (state, found.id if found is not None else errand.key)
+            if step in self._tried:
                 return known
-            tried.add(step)
+            self._tried.add(step)
             match state:
                 case JobState.PLANNED | JobState.REFUSED if wanted.fingerprint not in self._sent:
                     if not self._world.buying or not await self._needs(errand, wanted):
                         return known
                     bought = await self._at_provider(errand, wanted)
                     # It was polled, or looked up, there and then: not again in this run.
-                    tried |= {(JobState.REFUSED, ""), (JobState.PLANNED, ""), (JobState.PLANNED, errand.over)}
-                    tried |= {(JobState.ACCEPTED, bought), (JobState.HELD, bought)}
+                    self._tried |= {(JobState.REFUSED, errand.key), (JobState.PLANNED, errand.key)}
+                    self._tried |= {(JobState.PLANNED, errand.over), (JobState.ACCEPTED, bought), (JobState.HELD, bought)}
                     if bought:
                         self._sent.add(wanted.fingerprint)
                 case JobState.RENDERED if found is not None:
