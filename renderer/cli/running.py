@@ -9,13 +9,13 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from renderer.cli.picture import Picture
-from renderer.errors import Exit
+from renderer.errors import DiskError, Exit
 from renderer.plan.plan import Act, Plan
 from renderer.plan.standing import JobState, Standing, Wanted, stand
 from renderer.provider.pacing import Pacing
@@ -114,8 +114,12 @@ def carry_out(picture: Picture, plan: Plan, services: Mapping[str, Service], wis
         notebook = Notebook(project, monotonic=time.monotonic)
         try:
             ended = asyncio.run(_run(picture, plan, services, wish=wish, sink=sink, files=files, seen=notebook.note))
-        finally:
-            picture.store.save()
+        except BaseException:
+            # What could not be recorded must be told; where outputs stand can be found out again.
+            with suppress(DiskError):
+                picture.store.save()
+            raise
+        picture.store.save()
         notebook.note(ended.remotes, now=True)
     for manifest in batch.manifests:
         path = project.lockfile(manifest.file)
