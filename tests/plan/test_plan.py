@@ -53,7 +53,7 @@ ACCEPTED = {"task": "t1", "at": "2026-01-04T10:00:00.000Z"}
         ({"accepted": ACCEPTED}, "collect", "bought on 2026-01-04, at the provider (task t1)", False),
         ({"accepted": ACCEPTED, "failed": {"code": "x", "message": "no"}}, "failed", "failed it: x: no", False),
         ({"accepted": ACCEPTED, "failed": {}}, "failed", "no reason given", False),
-        ({"closed": {"state": "doubtful"}}, "failed", "closed by a person", False),
+        ({"closed": {"state": "doubtful"}}, "failed", "closed by a person; renderer retry buys it again", False),
         ({"accepted": ACCEPTED, "rendered": {"produced": {}}}, "download", "rendered, not downloaded yet", False),
         (
             {"accepted": ACCEPTED, "note": {"n": 1, "kind": "gone", "message": "does not know it"}},
@@ -259,7 +259,7 @@ def test_a_purchase_at_another_origin_is_held_and_a_loopback_one_does_not_count(
     ("facts", "act", "reason"),
     [
         ({"accepted": ACCEPTED, "saved": {"sha256": "1" * 64}}, "download", "not on this machine"),
-        ({"saved": {}}, "keep", "made with pack 1, now 2"),
+        ({"saved": {}}, "keep", "made with pack 1, now 2; --rerender to remake"),
         ({"accepted": ACCEPTED}, "collect", "task t1"),
         ({"failed": {}}, "failed", "no reason given"),
         ({}, "hold", "not known"),
@@ -271,7 +271,12 @@ def test_a_purchase_of_an_older_pack_counts(scene: Scene, facts: dict[str, Any],
     """``declared`` is equal, only the pack words it differently: nothing is bought but what never bound anybody."""
     (wanted,) = scene.wanted([scene.film("a")])
     older = replace(wanted, fingerprint="0" * 64)
-    intended = {"job": older.key, "provider": "yzx", "operation": "video", "fingerprint": older.fingerprint}
+    intended: dict[str, Any] = {
+        "job": older.key,
+        "provider": "yzx",
+        "operation": "video",
+        "fingerprint": older.fingerprint,
+    }
     intended |= {"declared": older.declared, "pack": 1, "at": "2026-01-03T10:00:00.000Z", "origin": older.origin}
     scene.record({"submission": "x" * 28, "intended": intended, **facts})
     scene.revised("yzx")
