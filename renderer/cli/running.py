@@ -87,10 +87,11 @@ def asked(plan: Plan, jobs: Iterable[Wanted], wish: Wish) -> set[str]:
     return found
 
 
-def carry_out(picture: Picture, plan: Plan, services: Mapping[str, Service], wish: Wish, sink: Sink) -> Ended:
-    """Carry a plan out under the project's lock, which the caller holds; return how it ended.
+@contextmanager
+def open_records(picture: Picture) -> Iterator[dict[str, Pair]]:
+    """Open the lockfile and the ledger of each manifest, evened out with each other, while the block runs.
 
-    Raises :class:`~renderer.errors.DiskError` where the disk does not do what it must.
+    Raises :class:`~renderer.errors.DiskError` before anything is sent where they cannot be written.
     """
     project, batch = picture.batch.project, picture.batch
     folders = {project.lockfile(m.file).parent for m in batch.manifests} | {project.ledger}
@@ -103,14 +104,23 @@ def carry_out(picture: Picture, plan: Plan, services: Mapping[str, Service], wis
         for manifest in batch.manifests:
             path = project.lockfile(manifest.file)
             ledger = project.ledger / f"{manifest.release}.jsonl"
-            files[manifest.release] = Pair(
+            pair = files[manifest.release] = Pair(
                 stack.enter_context(lockfile.Appender(path, file=project.relative(path))),
                 stack.enter_context(lockfile.Appender(ledger, file=project.relative(ledger))),
             )
-            if lines := b"".join(map(lockfile.encode, picture.unlocked.get(manifest.release, ()))):
-                files[manifest.release].lockfile.append(lines)
-            if lines := b"".join(map(lockfile.encode, picture.unledgered.get(manifest.release, ()))):
-                files[manifest.release].ledger.append(lines)
+            for file, missing in ((pair.lockfile, picture.unlocked), (pair.ledger, picture.unledgered)):
+                if lines := b"".join(map(lockfile.encode, missing.get(manifest.release, ()))):
+                    file.append(lines)
+        yield files
+
+
+def carry_out(picture: Picture, plan: Plan, services: Mapping[str, Service], wish: Wish, sink: Sink) -> Ended:
+    """Carry a plan out under the project's lock, which the caller holds; return how it ended.
+
+    Raises :class:`~renderer.errors.DiskError` where the disk does not do what it must.
+    """
+    project = picture.batch.project
+    with open_records(picture) as files:
         notebook = Notebook(project, monotonic=time.monotonic)
         try:
             ended = asyncio.run(_run(picture, plan, services, wish=wish, sink=sink, files=files, seen=notebook.note))
@@ -121,7 +131,7 @@ def carry_out(picture: Picture, plan: Plan, services: Mapping[str, Service], wis
             raise
         picture.store.save()
         notebook.note(ended.remotes, now=True)
-    for manifest in batch.manifests:
+    for manifest in picture.batch.manifests:
         path = project.lockfile(manifest.file)
         compact(path, file=project.relative(path))
     return ended

@@ -265,16 +265,16 @@ def _askable(found: Submission, wanted: Wanted) -> bool:
 
 def _kept(wanted: Wanted, known: Standing) -> str:
     if known.older_pack is not None:
-        return f"made with pack {known.older_pack}, now {wanted.pack.revision}"
+        return f"made with pack {known.older_pack}, now {wanted.pack.revision}; --rerender to remake"
     return "done; it was bought under its old name" if known.renamed else "done"
 
 
 def _verdict(known: Standing) -> str:
     error = known.error or {}
     if known.submission is not None and known.submission.state is State.CLOSED:
-        return "closed by a person"
+        return "closed by a person; renderer retry buys it again"
     code = f"{error['code']}: " if error.get("code") else ""
-    return f"the provider failed it: {code}{error.get('message') or 'no reason given'}"
+    return f"the provider failed it: {code}{error.get('message') or 'no reason given'}; renderer retry buys it again"
 
 
 def _last_bought(history: History) -> dict[str, Submission]:

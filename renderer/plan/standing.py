@@ -188,7 +188,7 @@ def why_held(submission: Submission, wanted: Wanted, *, alive: bool) -> Held | N
         return Held(
             f"whether it was bought is not known: {seen}",
             submission.at,
-            f"{again}; it is never sent again by itself",
+            f"{again}; renderer resolve says it was bought, or was not; it is never sent again by itself",
         )
     # Evidence that is stronger than a note ends it: what is rendered is downloaded, whoever was waited for before.
     if note.get("kind") in (("lost",) if state is State.RENDERED else ("person", "gone")):

@@ -93,6 +93,9 @@ class FileStore(Protocol):
     def publish(self, sha256: str, output: str, *, submission: str | None = None) -> None:
         """Let a cached file appear at its output path."""
 
+    def annotate(self, output: str, sidecar: bytes) -> None:
+        """Write a sidecar beside an output."""
+
     def rename(self, old: str, new: str) -> None:
         """Move an output."""
 

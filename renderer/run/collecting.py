@@ -36,7 +36,7 @@ from renderer.state.lifecycle import Fact
 _TRIES = 4
 _MOMENT = 1.5
 _LOST = "the provider delivered this once, and its link is lost"
-_LOST_NEXT = "look for the video at the provider; it is not called again by itself, since that may cost again"
+_LOST_NEXT = "renderer resolve --resubmit calls again, which may cost again; renderer adopt --file takes what you have"
 
 
 async def poll(bench: Bench, errand: Errand, submission: str, *, new: bool, idle: Callable[[bool], None]) -> None:

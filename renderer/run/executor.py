@@ -19,7 +19,7 @@ from renderer.plan.standing import SANDBOX_ORIGIN, JobState, Standing, Wanted
 from renderer.provider.outcome import Rendered
 from renderer.provider.pacing import Lane, Pacing
 from renderer.provider.pack import Pack
-from renderer.run import asking, collecting, recording
+from renderer.run import collecting, recording
 from renderer.run.address import parse
 from renderer.run.bench import Bench, Errand, NotReady, Remote, Trouble, World
 from renderer.run.buying import Bought, buy
@@ -28,6 +28,7 @@ from renderer.run.gate import Gate, Place
 from renderer.run.lookup import look_up
 from renderer.run.making import make
 from renderer.run.resolving import resolve
+from renderer.run.settling import settle
 from renderer.state.lifecycle import State
 
 _KNOWN = frozenset({JobState.RENDERED, JobState.SAVED})
@@ -198,7 +199,7 @@ class Executor:
         known = await self._advance(errand, wanted)
         if known.state is JobState.SAVED:
             self._known[errand.key].set()
-            await self._settle(errand, wanted, known)
+            await settle(self.bench, errand, self._actions[errand.key], known)
         elif self._world.fail_fast and known.state in _FAILED and self._actions[errand.key].act is not Act.FAILED:
             # What had failed before this run is no news.
             self._halt()
@@ -243,7 +244,11 @@ class Executor:
                     bought = await self._at_provider(errand, wanted)
                     # It was polled, or looked up, there and then: not again in this run.
                     self._tried |= {(JobState.REFUSED, errand.key), (JobState.PLANNED, errand.key)}
-                    self._tried |= {(JobState.PLANNED, errand.over), (JobState.ACCEPTED, bought), (JobState.HELD, bought)}
+                    self._tried |= {
+                        (JobState.PLANNED, errand.over),
+                        (JobState.ACCEPTED, bought),
+                        (JobState.HELD, bought),
+                    }
                     if bought:
                         self._sent.add(wanted.fingerprint)
                 case JobState.RENDERED if found is not None:
@@ -333,36 +338,6 @@ class Executor:
 
         await collecting.poll(self.bench, errand, submission, new=new, idle=idle)
         self._waits.pop(errand.key, None)
-
-    # --- files ---------------------------------------------------------------------------------------------------
-
-    async def _settle(self, errand: Errand, wanted: Wanted, known: Standing) -> None:
-        """Let a saved job's file stand where it belongs."""
-        bench, action, files = self.bench, self._actions[errand.key], self._world.files
-        sha256 = known.submission.sha256 if known.submission is not None else None
-        if known.submission is None or sha256 is None or wanted.output is None:
-            return
-        if errand.operation.keyed and files.link(known.submission.id) is not None:
-            # A run died between the record and this.
-            files.drop_link(known.submission.id)
-        match action.act:
-            case Act.KEEP:
-                bench.emit("kept", errand, action.reason)
-            case Act.RENAME if action.source is not None:
-                await asyncio.to_thread(files.rename, action.source, wanted.output)
-                bench.emit("renamed", errand, f"{action.source} -> {wanted.output}")
-            case Act.DOWNLOAD if files.cached(sha256) is None:
-                await asking.fresh_link(bench, errand, known.submission.id)
-                if known.submission.id in bench.rendered:
-                    await collecting.download(bench, errand, known.submission.id)
-                else:
-                    bench.emit("kept", errand, "not on this machine, and the provider does not give it again")
-            case _ if files.cached(sha256) is None:
-                bench.troubles[errand.key] = Trouble("download", "its file is not on this machine", "apply again")
-            case _:
-                # Just downloaded, a twin's, or another version's time has come again.
-                if await collecting.publish(bench, errand, sha256, wanted.output) and action.act is Act.RESTORE:
-                    bench.emit("restored", errand, wanted.output)
 
     async def _without_job(self, errand: Errand) -> None:
         """Collect a purchase that no job shows any more, into the cache."""

@@ -35,6 +35,7 @@ from renderer.run.disk import (
     write_whole,
 )
 from renderer.run.outputs import Outputs, Placed
+from renderer.run.sidecar import is_sidecar
 from renderer.state.lockfile import sync_folder
 
 __all__ = ["Cleaned", "DiskFull", "Store", "check_writable", "hash_file"]
@@ -177,10 +178,21 @@ class Store:
         placed = self._outputs.get(old)
         sha256 = placed.sha256 if placed is not None else hash_file(source)
         move_whole(source, target)
+        beside = self._target(f"{old}.json")
         with disk_errors(source):
+            if beside.is_file() and is_sidecar(beside.read_bytes()):
+                beside.unlink()
             sync_folder(source.parent)
         self._place(new, sha256, placed.submission if placed is not None else None)
         self._outputs.drop(old)
+
+    def annotate(self, output: str, sidecar: bytes) -> None:
+        """Write a sidecar beside an output, unless a file that is none stands there. Raises :class:`DiskError`."""
+        path = self._target(f"{output}.json")
+        with disk_errors(path):
+            if path.exists() and not is_sidecar(path.read_bytes()):
+                return
+        write_whole(path, sidecar)
 
     def forget(self, output: str) -> None:
         """Stop counting the file at ``output`` as ours. The file stays. Raises :class:`DiskError`."""

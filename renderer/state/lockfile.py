@@ -101,7 +101,7 @@ def _record(line: bytes, decoder: msgspec.json.Decoder[dict[str, Any]]) -> dict[
 def _damaged(file: str, line: int) -> DiskError:
     return DiskError(
         f"{file}:{line}:1: this record does not fit its checksum, so the file was damaged or edited by hand",
-        hint="restore it from git, or move it aside: the ledger under .renderer still knows what was bought here",
+        hint="restore it from git, or let renderer rebuild set it aside and hold what it cannot account for",
     )
 
 
@@ -144,7 +144,7 @@ def read(path: Path, *, file: str) -> Contents:
     if not is_lockfile(path):
         raise DiskError(
             f"{file}:1:1: this is not a lockfile: it does not begin with {HEADER.decode()}",
-            hint="restore it from git, or move it aside: the ledger under .renderer still knows what was bought here",
+            hint="restore it from git, or let renderer rebuild set it aside and hold what it cannot account for",
         )
     return decode(data, file=file)
 

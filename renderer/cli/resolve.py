@@ -1,0 +1,158 @@
+"""``renderer resolve``: what is held is shown, and a person decides: it is this task, it is nothing, or buy it now."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from renderer.canonical import Json
+from renderer.cli import options
+from renderer.cli.deciding import Desk, at_desk
+from renderer.cli.documents import document
+from renderer.cli.doing import Said, do
+from renderer.cli.options import Context, pass_context
+from renderer.cli.picture import Picture
+from renderer.cli.rehearsal import SandboxOptions, rehearsal
+from renderer.cli.running import Wish
+from renderer.cli.text import one_line
+from renderer.errors import Exit, UsageError
+from renderer.plan.money import total
+from renderer.plan.standing import JobState, Wanted, intent
+from renderer.state.lifecycle import State
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[ID]")
+@rehearsal
+@click.option("--task", metavar="TASK", help="It was bought: this is the provider's id for it.")
+@click.option("--discard", is_flag=True, help="It was not bought, or is given up: the job counts as failed.")
+@click.option("--resubmit", is_flag=True, help="Give it up, and buy it once more now.")
+@click.option("--yes", is_flag=True, help="Submit without asking; needed where there is no terminal.")
+@options.events
+@options.as_json
+@pass_context
+def command(
+    context: Context,
+    words: tuple[str, ...],
+    *,
+    sandbox: SandboxOptions | None,
+    task: str | None,
+    discard: bool,
+    resubmit: bool,
+    yes: bool,
+    events: Path | None,
+    as_json: bool,
+) -> Exit:
+    """Decide held jobs; without an option, show them.
+
+    ID: ids, globs or state:held, and paths of manifests, without which every manifest with a lockfile is meant.
+    """
+    if sum((task is not None, discard, resubmit)) > 1:
+        raise UsageError("--task, --discard and --resubmit exclude each other")
+    said = Said(sandbox=sandbox, yes=yes, events=events, as_json=as_json)
+    with at_desk(context, words, sandboxed=sandbox is not None) as desk:
+        named = {w.key for w in desk.picture.choose(_selectors(words))} if _selectors(words) else None
+        held = [w for w in desk.picture.batch.wanted if _open(desk.picture, w, named, resubmit=resubmit)]
+        if (task is not None or discard or resubmit) and named is None:
+            raise UsageError("name the job that is meant", hint="renderer resolve lists what is held")
+        match task, discard, resubmit:
+            case str(), _, _:
+                if len(held) != 1:
+                    raise UsageError(f"--task is for one held job; that names {len(held)}")
+                attach(desk, held[0], task)
+                click.echo(f"{held[0].job.id} is task {task}; renderer collect fetches it.")
+            case _, True, _:
+                for wanted in held:
+                    desk.close(wanted)
+                    click.echo(f"{wanted.job.id} counts as failed; renderer retry buys it again.")
+            case _, _, False:
+                return _show(desk.picture, held, as_json=as_json)
+            case _:
+                for wanted in held:
+                    desk.close(wanted)
+    if not resubmit:
+        return Exit.DONE
+    return _buy(context, words, said, frozenset(wanted.key for wanted in held))
+
+
+def _buy(context: Context, words: Sequence[str], said: Said, again: frozenset[str]) -> Exit:
+    """Buy the closed jobs once more; repeated after a crash, what is under way is waited for."""
+    with at_desk(context, words, sandboxed=said.sandbox is not None) as desk:
+        picture, environment = desk.picture, desk.environment
+        return do(said, picture, picture.plan(again=again), Wish(speed=said.speed), environment)
+
+
+def _selectors(words: Sequence[str]) -> list[str]:
+    return [word for word in words if not word.endswith((".yaml", ".yml")) and not Path(word).is_dir()]
+
+
+def _open(picture: Picture, wanted: Wanted, named: set[str] | None, *, resubmit: bool) -> bool:
+    """Return whether a job is held, or was closed by an order to buy it again that came to nothing yet."""
+    if named is not None and wanted.key not in named:
+        return False
+    known = picture.standings[wanted.key]
+    closed = known.submission is not None and known.submission.state is State.CLOSED
+    return known.state is JobState.HELD or (resubmit and named is not None and closed)
+
+
+def attach(desk: Desk, wanted: Wanted, task: str) -> None:
+    """Record that a job's purchase is ``task``. Raises :class:`UsageError` where another submission has it."""
+    found = desk.picture.standings[wanted.key].submission
+    claimed = desk.picture.history.tasks(wanted.job.provider, wanted.origin or "")
+    if found is not None and found.task == task:
+        return
+    if task in claimed:
+        raise UsageError(f"task {task} already belongs to another submission", hint="renderer status shows which")
+    accepted: dict[str, Json] = {"task": task, "at": desk.now(), "found": True}
+    if found is not None and found.state is State.DOUBTFUL:
+        desk.write(wanted.job.release, {"submission": found.id, "accepted": accepted})
+        return
+    # Nothing that has a task already gets another one: a new submission takes its place.
+    fact = intent(wanted, at=desk.now(), over=found.id if found is not None else "")
+    desk.write(
+        wanted.job.release, {"submission": desk.mint(), "intended": {**fact, "adopted": True}, "accepted": accepted}
+    )
+
+
+def _show(picture: Picture, held: Sequence[Wanted], *, as_json: bool) -> Exit:
+    rows = [_row(picture, wanted) for wanted in held]
+    if as_json:
+        click.echo(document(held=rows))
+    elif not rows:
+        click.echo("Nothing is held.")
+    else:
+        for row in rows:
+            click.echo(_text(row))
+    return Exit.UNFINISHED if rows else Exit.DONE
+
+
+def _row(picture: Picture, wanted: Wanted) -> dict[str, Any]:
+    known = picture.standings[wanted.key]
+    found = known.submission
+    sent = found.at if found is not None else ""
+    price = found.intended.get("price", wanted.price) if found is not None else wanted.price
+    return {
+        "id": wanted.job.id,
+        "manifest": wanted.job.manifest,
+        "provider": wanted.job.provider,
+        "operation": wanted.job.operation,
+        "submission": found.id if found is not None else None,
+        "task": found.task if found is not None else None,
+        "sent": sent,
+        "price": str(total([price])) if wanted.operation.paid else "free",
+        "why": known.held.why if known.held is not None else "",
+        "next": known.held.next if known.held is not None else "",
+    }
+
+
+def _text(row: Mapping[str, Any]) -> str:
+    told: Callable[[str], str] = lambda name: one_line(str(row[name]))  # noqa: E731 - a name for what follows
+    task = f", task {told('task')}" if row["task"] else ""
+    return (
+        f"{told('manifest')}: {told('id')} ({told('provider')} {told('operation')}{task})\n"
+        f"  sent   {told('sent')}, {told('price')}\n"
+        f"  why    {told('why')}\n"
+        f"  next   {told('next')}\n"
+        f"         renderer resolve {told('id')} --task TASK | --discard | --resubmit"
+    )
