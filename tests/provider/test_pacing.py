@@ -3,12 +3,14 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from renderer.provider.outcome import ErrorClass, Fault
 from renderer.provider.pacing import BUSY_SECONDS, UNSENT_SECONDS, UNSENT_TRIES, Lane, Pacing, poll_wait
 
+# A busy machine is no news.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BUSY = Fault(kind=ErrorClass.BUSY, code="429", message="busy")
 UNSENT = Fault(kind=ErrorClass.UNSENT, code="connect", message="no connection")
 
@@ -82,6 +84,7 @@ def test_what_the_provider_asks_for_is_kept_within_bounds(told: float, waits: fl
     assert lane.wait(0.0) == waits
 
 
+@UNHURRIED
 @given(st.randoms(use_true_random=False))
 def test_every_row_of_refusals_ends(chance: random.Random) -> None:
     """Whatever mixture of busy and unreachable: without a taken submit a lane stops within eleven minutes."""
@@ -115,6 +118,7 @@ def test_polls_come_as_the_pack_says() -> None:
     assert poll_wait(PACING, polls=7, troubles=0, jitter=1.0) == 15
 
 
+@UNHURRIED
 @given(st.integers(0, 50), st.integers(0, 50), st.floats(0, 1), st.one_of(st.none(), st.floats(0, 3600)))
 def test_polls_never_come_sooner_than_asked(polls: int, troubles: int, jitter: float, told: float | None) -> None:
     """Trouble doubles the wait up to a minute; the provider's own wish counts where it is longer."""

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from renderer.run.compact import compact, kept
@@ -12,6 +12,8 @@ from renderer.state import lockfile
 from renderer.state.history import History, Record
 from renderer.state.lifecycle import State
 
+# A busy machine is no news.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PRINTS = ("f" * 64, "e" * 64)
 
 
@@ -76,6 +78,7 @@ def view(known: History) -> list[tuple[str, State | None] | None]:
     return [None if s is None else (s.id, s.state) for s in best]
 
 
+@UNHURRIED
 @given(st.lists(st.one_of(submissions, others), max_size=10))
 def test_it_changes_nothing_that_counts(records: list[Record]) -> None:
     """Of every fingerprint the same submission counts before and after, through the text of a file."""
@@ -89,6 +92,7 @@ def test_it_changes_nothing_that_counts(records: list[Record]) -> None:
     assert after.approvals == before.approvals
 
 
+@UNHURRIED
 @given(st.lists(st.one_of(submissions, others), max_size=10), st.randoms(use_true_random=False))
 def test_it_is_the_same_text_whatever_the_order(records: list[Record], chance: Any) -> None:
     """Two clones that merged in either order compact to the same bytes; compacting again changes nothing."""

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from renderer.provider.outcome import ErrorClass, Fault
@@ -13,6 +13,8 @@ from renderer.provider.pacing import Lane, Pacing
 from renderer.run.gate import Gate
 from tests.run.scripted_time import Loop
 
+# A busy machine is no news.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 T = TypeVar("T")
 FAULT = Fault(kind=ErrorClass.AUTH, code="401", message="no")
 
@@ -35,6 +37,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         return runner.run(coroutine)
 
 
+@UNHURRIED
 @given(
     st.integers(1, 4),
     st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5), st.integers(0, 9), st.booleans()), max_size=14),
