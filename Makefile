@@ -19,7 +19,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format check-readme validate plan apply status clean
+.PHONY: help setup demo test torture lint format check-readme validate plan apply status clean
 
 help:  ## show this
 	@printf 'Usage: make TARGET [PYTHON=python3.12] [ARGS="..."]\n\n'
@@ -32,6 +32,10 @@ demo: $(VENV)/.ready  ## render the tour with all five providers in the local sa
 
 test: $(VENV)/.ready-dev  ## run the tests
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+torture: $(VENV)/.ready-dev  ## the long campaigns: 20,000 simulated schedules, every kill point, every fault (an hour)
+	@SIMULATION_SEEDS=20000 RENDERER_CAMPAIGN=1 $(BIN)/python -m pytest -n $(JOBS) \
+	  tests/simulation tests/git tests/disk tests/locks tests/kill tests/state $(ARGS)
 
 lint: $(VENV)/.ready-dev  ## check style and types
 	@$(BIN)/ruff check .
