@@ -28,6 +28,7 @@ from renderer.run.journal import Pair
 from renderer.run.naming import new_id, timestamp
 from renderer.state import lockfile
 from renderer.state.history import Record
+from renderer.state.lifecycle import check
 from renderer.state.runlock import RunLock
 
 _SUFFIXES = (".yaml", ".yml")
@@ -73,6 +74,9 @@ class Desk:
 
     def write(self, release: str, record: Record) -> None:
         """Make a record durable, and known. Raises :class:`~renderer.errors.DiskError`."""
+        if (id_ := record.get("submission")) is not None:
+            known = self.picture.history.submissions.get(id_)
+            check(known.facts if known is not None else {}, {k: v for k, v in record.items() if k != "submission"})
         line = lockfile.encode(record)
         self.files[release].lockfile.append(line)
         self.files[release].ledger.append(line)

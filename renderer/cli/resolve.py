@@ -1,5 +1,6 @@
 """``renderer resolve``: what is held is shown, and a person decides: it is this task, it is nothing, or buy it now."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def command(
     events: Path | None,
     as_json: bool,
 ) -> Exit:
-    """Decide held jobs; without an option, show them.
+    """Decide held jobs: by an option, or one by one on the terminal; without both, show them.
 
     ID: ids, globs or state:held, and paths of manifests, without which every manifest with a lockfile is meant.
     """
@@ -66,8 +67,11 @@ def command(
                 for wanted in held:
                     desk.close(wanted)
                     click.echo(f"{wanted.job.id} counts as failed; renderer retry buys it again.")
-            case _, _, False:
+            case _, _, False if as_json or not held or not sys.stdin.isatty():
                 return _show(desk.picture, held, as_json=as_json)
+            case _, _, False:
+                again = [wanted.key for wanted in held if _ask(desk, wanted)]
+                resubmit, held = bool(again), [wanted for wanted in held if wanted.key in again]
             case _:
                 for wanted in held:
                     desk.close(wanted)
@@ -77,10 +81,26 @@ def command(
 
 
 def _buy(context: Context, words: Sequence[str], said: Said, again: frozenset[str]) -> Exit:
-    """Buy the closed jobs once more; repeated after a crash, what is under way is waited for."""
-    with at_desk(context, words, sandboxed=said.sandbox is not None) as desk:
+    """Buy just the closed jobs once more; repeated after a crash, what is under way is waited for."""
+    paths = [word for word in words if word not in _selectors(words)]
+    with at_desk(context, [*paths, *sorted(again)], sandboxed=said.sandbox is not None) as desk:
         picture, environment = desk.picture, desk.environment
         return do(said, picture, picture.plan(again=again), Wish(speed=said.speed), environment)
+
+
+def _ask(desk: Desk, wanted: Wanted) -> bool:
+    """Let a person decide one held job on the terminal; return whether it is to be bought once more."""
+    click.echo(_text(_row(desk.picture, wanted)))
+    choice = click.Choice(["task", "discard", "resubmit", "skip"])
+    match click.prompt("What is it?", type=choice, default="skip"):
+        case "task":
+            attach(desk, wanted, str(click.prompt("The provider's id for it")).strip())
+        case "discard":
+            desk.close(wanted)
+        case "resubmit":
+            desk.close(wanted)
+            return True
+    return False
 
 
 def _selectors(words: Sequence[str]) -> list[str]:

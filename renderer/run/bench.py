@@ -25,7 +25,7 @@ from renderer.run.journal import Journal
 from renderer.run.naming import new_id, timestamp
 from renderer.run.purse import Purse
 from renderer.state.history import History, Submission
-from renderer.state.lifecycle import Fact
+from renderer.state.lifecycle import Fact, check
 
 _T = TypeVar("_T")
 
@@ -241,7 +241,9 @@ class Bench:
         return self.history.submissions[id_]
 
     async def write(self, errand: Errand, submission: str, **facts: Mapping[str, object]) -> None:
-        """Make facts about a submission durable."""
+        """Make facts about a submission durable. Raises :class:`~renderer.state.lifecycle.IllegalFact` for a bug."""
+        known = self.history.submissions.get(submission)
+        check(known.facts if known is not None else {}, facts)
         await self.world.journal.write(errand.release, {"submission": submission, **facts})
 
     async def note(self, errand: Errand, submission: str, kind: str, message: str, next_: str = "") -> None:

@@ -16,16 +16,17 @@ state      facts that may follow                               what a run does n
 =========  ==================================================  ==========================================
 (none)     intended                                            submit
 doubtful   refused accepted failed rendered saved closed note  hold (look it up where a lookup exists)
-accepted   failed rendered saved closed note                   poll
+accepted   refused failed rendered saved closed note           poll
 rendered   saved closed note                                   download
-saved      saved                                               publish
+saved      saved closed                                        publish
 failed     rendered saved closed note                          stop
 refused    accepted rendered saved closed                      stop
 closed     accepted failed rendered saved closed note          stop
 =========  ==================================================  ==========================================
 
-``accepted`` after ``failed`` or ``saved`` after ``failed`` are late evidence: a provider that changed its mind. This
-module is pure: it knows neither files nor clocks, nor what a provider is.
+``saved`` after ``failed``, ``accepted`` after ``refused`` are late evidence: a provider that changed its mind. Only a
+``keyed`` call is ``refused`` once it counts as accepted: it was made again. ``closed`` after ``saved`` hides a purchase
+whose job is gone. This module is pure: it knows neither files nor clocks, nor what a provider is.
 """
 
 from collections.abc import Mapping
@@ -88,9 +89,9 @@ STRENGTH: tuple[tuple[Fact, State], ...] = (
 TABLE: Mapping[State | None, tuple[frozenset[Fact], Step]] = {
     None: (frozenset({Fact.INTENDED}), Step.SUBMIT),
     State.DOUBTFUL: (frozenset(Fact) - {Fact.INTENDED}, Step.HOLD),
-    State.ACCEPTED: (frozenset({Fact.FAILED, Fact.RENDERED, Fact.SAVED, Fact.CLOSED, Fact.NOTE}), Step.POLL),
+    State.ACCEPTED: (frozenset(Fact) - {Fact.INTENDED, Fact.ACCEPTED}, Step.POLL),
     State.RENDERED: (frozenset({Fact.SAVED, Fact.CLOSED, Fact.NOTE}), Step.DOWNLOAD),
-    State.SAVED: (frozenset({Fact.SAVED}), Step.PUBLISH),
+    State.SAVED: (frozenset({Fact.SAVED, Fact.CLOSED}), Step.PUBLISH),
     State.FAILED: (frozenset({Fact.RENDERED, Fact.SAVED, Fact.CLOSED, Fact.NOTE}), Step.STOP),
     State.REFUSED: (frozenset({Fact.ACCEPTED, Fact.RENDERED, Fact.SAVED, Fact.CLOSED}), Step.STOP),
     State.CLOSED: (
@@ -132,8 +133,11 @@ def next_step(facts: Facts) -> Step:
     return TABLE[state_of(facts)][1]
 
 
-def check(facts: Facts, fact: Fact) -> None:
-    """Raise :class:`IllegalFact` where ``fact`` may not be written after ``facts``."""
-    state = state_of(facts)
-    if fact not in TABLE[state][0]:
-        raise IllegalFact(f"{fact} may not follow a submission that is {state or 'not intended'}")
+def check(facts: Facts, new: Facts) -> None:
+    """Raise :class:`IllegalFact` where facts may not be written, one after the other, after those that are known."""
+    known = dict(facts)
+    for name, content in new.items():
+        state = state_of(known)
+        if name not in TABLE[state][0]:
+            raise IllegalFact(f"{name} may not follow a submission that is {state or 'not intended'}")
+        known[name] = content

@@ -69,10 +69,10 @@ def test_only_what_the_table_allows_may_follow(state: State | None, fact: Fact) 
     before = repr(known)
     assert state_of(known) is state
     if fact in TABLE[state][0]:
-        check(known, fact)
+        check(known, {fact: {}})
     else:
         with pytest.raises(IllegalFact):
-            check(known, fact)
+            check(known, {fact: {}})
     assert repr(known) == before
 
 
