@@ -290,6 +290,23 @@ def test_a_record_that_the_disk_refuses_stops_all_submitting(scene: Scene, numbe
     assert len({sale.identity for sale in scene.market.sold}) == len(scene.market.sold)
 
 
+def test_nothing_leaves_once_another_record_was_refused(scene: Scene) -> None:
+    """Two intents are durable and the next one, written right behind them, is not: neither of the two leaves."""
+    scene.pacing["yzx"] = {"apart": 0.001}
+    appends = 0
+
+    def refuses(name: str) -> bool:
+        nonlocal appends
+        appends += name == "spring.lock"
+        return appends > 1
+
+    scene.disk.refuses = refuses
+    life = scene.live([scene.film("a"), scene.film("b", "foxapi"), scene.film("c")])
+    assert isinstance(life.error, DiskError)
+    assert [s.state for s in scene.submissions()] == [State.DOUBTFUL] * 2
+    assert not scene.market.asked("submit")
+
+
 def test_every_record_of_a_shared_write_is_told(scene: Scene) -> None:
     """Three answers that arrive together and cannot be written are all in the error."""
     scene.pacing["yzx"] = {"in_flight": 3}

@@ -109,6 +109,7 @@ def test_one_without_a_time_is_never_attached(scene: Scene) -> None:
     held = life.standing("a").held
     assert held is not None
     assert "old" in held.why
+    assert scene.submissions()[0].task is None
 
 
 @pytest.mark.parametrize("changed", [{"title": "b"}, {"lang": "fr"}, {"format": "square"}])
