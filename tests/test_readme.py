@@ -1,8 +1,9 @@
 """README and CONTRIBUTING hold: commands and options exist, manifests are valid, and what is told happens.
 
 In its console blocks a line ``$ ...`` is a command and what follows is its output; ``...`` there stands for anything,
-alone on a line for any number of lines. The blocks under "Ten minutes" are carried out, in order. Blocks of ``sh``
-need keys, so only their words are looked up. CONTRIBUTING's new provider is made and tested.
+alone on a line for any number of lines. The blocks under "Ten minutes" and "When something is held" are carried out, in
+order, and so is the plan under "Money". Blocks of ``sh`` need keys, so only their words are looked up. CONTRIBUTING's
+new provider is made and tested.
 """
 
 import json
@@ -152,9 +153,9 @@ def test_manifests_are_valid(block: Block, tmp_path: Path) -> None:
 
 
 def test_the_tutorial_happens_as_told(tmp_path: Path) -> None:
-    """Ten minutes: each command does and says what stands below it."""
+    """Ten minutes, and then something is held: each command does and says what stands below it."""
     folder = tmp_path
-    for step in steps("Ten minutes"):
+    for step in [*steps("Ten minutes"), *steps("When something is held")]:
         if step.command.startswith("cd "):
             folder /= step.command.removeprefix("cd ")
             with (folder / "specs" / "first.yaml").open("a") as manifest:
@@ -162,6 +163,16 @@ def test_the_tutorial_happens_as_told(tmp_path: Path) -> None:
             continue
         done = shell(step.command, folder)
         assert said(done, step.output), f"$ {step.command}\n{done}\n--- as told:\n{step.output}"
+
+
+def test_the_plan_costs_what_is_told(tmp_path: Path) -> None:
+    """Money: the manifest's prices add up to what the plan says below it."""
+    (manifest,) = (block.text for block in blocks() if block.language == "yaml" and block.heading == "Money")
+    (step,) = steps("Money")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "spring.yaml").write_text(manifest)
+    assert said(shell(step.command, tmp_path), step.output)
 
 
 def test_the_help_is_the_programs() -> None:
@@ -195,8 +206,13 @@ def test_what_is_not_yet_is_not_there() -> None:
     """The list of what is missing names nothing that exists."""
     told = re.search(r"\*\*Not yet\*\*.*?: the commands (.*?), and\nthe provider `(\w+)`", README, flags=re.DOTALL)
     assert told is not None
-    missing = re.findall(r"`([^`]+)`", told[1])
+    missing = [name for name in re.findall(r"`([^`]+)`", told[1]) if " " not in name]
+    options = [name.split() for name in re.findall(r"`([^`]+)`", told[1]) if " " in name]
     assert missing
+    for name, option in options:
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        assert option not in {word for parameter in command.params for word in parameter.opts}
     assert not set(missing) & set(group.list_commands(click.Context(group)))
     assert load_packs()[told[2]].unavailable
 
