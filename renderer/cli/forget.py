@@ -6,7 +6,6 @@ from renderer.cli import options
 from renderer.cli.deciding import at_desk
 from renderer.cli.options import Context, pass_context
 from renderer.errors import Exit, UsageError
-from renderer.plan.plan import Act
 
 
 @click.command()
@@ -14,13 +13,13 @@ from renderer.plan.plan import Act
 @options.sandbox
 @pass_context
 def command(context: Context, words: tuple[str, ...], *, sandbox: bool) -> Exit:
-    """Hide an orphan: a purchase whose job is gone. Its record and its file stay.
+    """Hide a purchase whose job is gone, or that no job shows any more. Its record and its file stay.
 
     ID is its former job's id, or that of the submission.
     """
     paths = [word for word in words if word.endswith((".yaml", ".yml"))]
     with at_desk(context, paths, sandboxed=sandbox) as desk:
-        orphans = [action for action in desk.picture.plan().actions if action.act is Act.ORPHAN]
+        orphans = [action for action in desk.picture.plan().actions if action.wanted is None]
         for word in words:
             if word in paths:
                 continue

@@ -347,6 +347,11 @@ def _without_job(jobs: Sequence[Wanted], standings: Mapping[str, Standing], hist
             act, reason = Act.HOLD, f"no job shows it any more; bought at {submission.origin}, not at {origin}"
         elif submission.state in (State.ACCEPTED, State.RENDERED):
             act, reason = Act.COLLECT, f"bought {_day(submission)}; no job shows it any more: it goes into the cache"
+        elif submission.state is State.DOUBTFUL:
+            act, reason = (
+                Act.HOLD,
+                f"sent {_day(submission)}, whether it was bought is not known; no job shows it any more",
+            )
         elif submission.state is State.SAVED and submission.job not in keys:
             act, reason = Act.ORPHAN, f"bought {_day(submission)} for a job that is gone"
         else:

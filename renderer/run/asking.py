@@ -48,8 +48,7 @@ async def ask(bench: Bench, errand: Errand, submission: str) -> StatusOutcome | 
         return Unclear(error.message)
     outcome = answer.read_status(errand.pack, operation, reply, now=now)
     if isinstance(outcome, Unclear) and reply.status in range(200, 300):
-        where = bench.world.files.save_answer(submission, reply.body)
-        return replace(outcome, why=f"{outcome.why} (its answer is kept in {where})")
+        return replace(outcome, why=outcome.why + bench.keep_answer(submission, reply.body))
     return outcome
 
 

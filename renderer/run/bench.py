@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from renderer.errors import DiskError
 from renderer.plan.plan import Found
 from renderer.plan.standing import Standing, Wanted, stand
 from renderer.provider.outcome import Fault, Rendered
@@ -216,6 +217,7 @@ class Bench:
         self.uploading: dict[tuple[str, str, str], asyncio.Lock] = {}
         self.downloads = asyncio.Semaphore(4)
         self._usual: dict[tuple[str, str], float] | None = None
+        self._answer = asyncio.Event()
         self._critical: set[asyncio.Task[Any]] = set()
         self.failures: list[BaseException] = []
 
@@ -245,6 +247,13 @@ class Bench:
         known = self.history.submissions.get(submission)
         check(known.facts if known is not None else {}, facts)
         await self.world.journal.write(errand.release, {"submission": submission, **facts})
+
+    def keep_answer(self, name: str, body: bytes) -> str:
+        """Keep an answer that could not be used; return where it is, in words. A full disk is no reason to stop."""
+        try:
+            return f"; its answer is kept in {self.world.files.save_answer(name, body)}"
+        except DiskError:
+            return ""
 
     async def note(self, errand: Errand, submission: str, kind: str, message: str, next_: str = "") -> None:
         """Write a note about a submission, unless its last note says the same."""
@@ -292,9 +301,25 @@ class Bench:
         gate_.lane.stop(fault)
         gate_.stop()
 
-    def reserve(self, errand: Errand, wanted: Wanted) -> str:
-        """Take a submit out of the budgets, before it is sent; return why that is not allowed, or ""."""
-        return self.world.purse.take(errand.manifest, wanted.price) if errand.operation.paid else ""
+    async def reserve(self, errand: Errand, wanted: Wanted) -> str:
+        """Take a submit out of the budgets, before it is sent; return why that is not allowed, or "".
+
+        What is under way may be refused, and give back what it took: its answer is waited for.
+        """
+        purse = self.world.purse
+        while errand.operation.paid and (why := purse.take(errand.manifest, wanted.price)):
+            if not purse.open:
+                purse.refused = True
+                return why
+            self._answer.clear()
+            await self._answer.wait()
+        return ""
+
+    def answered(self, errand: Errand) -> None:
+        """A submit has its answer, or never left: whoever waits for what it took may look again."""
+        if errand.operation.paid:
+            self.world.purse.open -= 1
+            self._answer.set()
 
     def give_back(self, errand: Errand, wanted: Wanted) -> None:
         """Give a reservation back: the send was refused."""

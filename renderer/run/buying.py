@@ -62,11 +62,13 @@ async def buy(bench: Bench, errand: Errand, wanted: Wanted) -> tuple[Bought, str
             bench.emit("trouble", errand, refusal.trouble.message, error=refusal.trouble.code)
             return Bought.NO, ""
         await gate.turn()
+        if why := await bench.reserve(errand, wanted):
+            bench.troubles[errand.key] = Trouble("budget", why, "raise the budget, or apply again")
+            return Bought.NO, ""
         # Fetching the values took its time; after this question nothing is waited for before the intent.
         if _closed(bench, errand):
-            return Bought.NO, ""
-        if why := bench.reserve(errand, wanted):
-            bench.troubles[errand.key] = Trouble("budget", why, "raise the budget, or apply again")
+            bench.give_back(errand, wanted)
+            bench.answered(errand)
             return Bought.NO, ""
         attempt += 1
         bench.troubles.pop(errand.key, None)
@@ -106,6 +108,12 @@ class _Send:
 
     async def run(self) -> None:
         """Send it and record what came of it."""
+        try:
+            await self._run()
+        finally:
+            self.bench.answered(self.errand)
+
+    async def _run(self) -> None:
         bench, errand = self.bench, self.errand
         await bench.write(errand, self.id, intended=self._intended())
         if (broken := bench.world.journal.broken) is not None:
@@ -166,7 +174,7 @@ class _Send:
                 self._pace(fault, retry_after)
             case Unclear(why=why):
                 if reply is not None:
-                    why = f"{why}; its answer is kept in {bench.world.files.save_answer(self.id, reply.body)}"
+                    why += bench.keep_answer(self.id, reply.body)
                 bench.emit("trouble", errand, f"whether it was bought is not known: {why}", error="doubtful")
                 await bench.note(errand, self.id, "doubt", why)
 

@@ -340,9 +340,9 @@ class Executor:
         self._waits.pop(errand.key, None)
 
     async def _without_job(self, errand: Errand) -> None:
-        """Collect a purchase that no job shows any more, into the cache."""
+        """Collect a purchase that no job shows any more, into the cache; look it up where it is a doubt."""
         bench, id_ = self.bench, errand.submission
-        if id_ is None or self._actions[errand.key].act is not Act.COLLECT:
+        if id_ is None or self._actions[errand.key].act not in _THERE:
             return
         if bench.submission(id_).state is State.ACCEPTED and errand.operation.status is None:
             # Its call was its poll, and no job says any more what to call it with.
@@ -350,16 +350,22 @@ class Executor:
                 bench.troubles[errand.key] = Trouble("job", "no job says any more what to ask for", "undo the change")
                 return
             await recording.rendered(bench, errand, id_, Rendered("", {}, link))
-        elif errand.origin not in (SANDBOX_ORIGIN, parse(self._world.base_urls[errand.provider]).origin):
+        elif errand.origin not in (SANDBOX_ORIGIN, self._origin(errand)):
             # No key goes to another place for an old task.
             said = f"it was bought at {errand.origin}, and another base URL is configured"
             bench.troubles[errand.key] = Trouble("origin", said, "set it back to collect it")
             return
+        if bench.submission(id_).state is State.DOUBTFUL and errand.operation.lookup is not None:
+            await look_up(bench, errand, id_)
         if bench.submission(id_).state is State.ACCEPTED:
             with self._gates[errand.provider].occupied() as place:
                 await self._poll(errand, id_, place=place, new=False)
         if bench.submission(id_).state is State.RENDERED:
             await collecting.download(bench, errand, id_)
+
+    def _origin(self, errand: Errand) -> str | None:
+        url = self._world.base_urls.get(errand.provider)
+        return None if url is None else parse(url).origin
 
 
 def _twins_ahead(order: Iterable[str], errands: Mapping[str, Errand]) -> dict[str, str]:

@@ -29,10 +29,15 @@ class _Spent:
 
 @dataclass(slots=True)
 class Purse:
-    """The limits of a run, and what was taken so far. ``refused`` tells whether anything was not allowed."""
+    """The limits of a run, and what was taken so far.
+
+    ``open`` counts the submits whose answer is still to come: they may give back what they took. ``refused`` is set by
+    whoever gave up for want of money.
+    """
 
     run: Limit = Limit()
     manifests: Mapping[str, Limit] = field(default_factory=dict)
+    open: int = 0
     refused: bool = False
     _spent: dict[str, _Spent] = field(default_factory=dict)
 
@@ -41,9 +46,8 @@ class Purse:
         why = self._forbidden(self.run, "", price) or self._forbidden(
             self.manifests.get(manifest, Limit()), manifest, price
         )
-        if why:
-            self.refused = True
-        else:
+        if not why:
+            self.open += 1
             self._count(manifest, price, 1)
         return why
 

@@ -16,6 +16,7 @@ from renderer.run.bench import Bench, Errand, NotReady, Trouble
 from renderer.run.transport import Forbidden, Lost, Unsent
 
 _TRIES = 4
+_MARGIN = 60.0
 _PUT_SECONDS = 1800.0
 _TOO_MANY = 429
 _SERVER = 500
@@ -43,7 +44,7 @@ async def upload(bench: Bench, errand: Errand, path: Path, *, sha256: str, exten
 def _fresh(bench: Bench, call: UploadCall, at: str) -> bool:
     """Return whether a file is still at the provider; a clock that went back says nothing, so it counts as gone."""
     age = (bench.world.clock.now() - datetime.fromisoformat(at)).total_seconds()
-    return 0 <= age < call.lifetime
+    return 0 <= age < call.lifetime - min(_MARGIN, call.lifetime / 10)
 
 
 async def _send(bench: Bench, errand: Errand, path: Path, *, sha256: str, extension: str) -> str:
