@@ -6,6 +6,7 @@ order, and so is the plan under "Money". Blocks of ``sh`` need keys, so only the
 new provider is made and tested.
 """
 
+import ast
 import json
 import os
 import re
@@ -222,6 +223,35 @@ def test_links_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_room_of_the_house_is_told() -> None:
+    """CONTRIBUTING names each module of the floors in the table of its own floor, and none that is gone."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for floor in ("manifest", "state", "provider", "plan", "run"):
+        table = re.search(rf"^\| `{floor}/` \| in one.*?\n\n", text, re.MULTILINE | re.DOTALL)
+        assert table is not None
+        rooms = re.findall(r"^\| (`.*?) \|", table[0].partition("---|\n")[2], re.MULTILINE)
+        told = [name for room in rooms for name in re.findall(r"`([^`]+)`", room)]
+        modules = {path.stem for path in (ROOT / "renderer" / floor).glob("*.py")} - {"__init__"}
+        assert sorted(told) == sorted(modules)
+
+
+def test_every_owner_of_a_library_is_told() -> None:
+    """CONTRIBUTING's table of owners is the one that the house is held against."""
+    house = ast.parse((ROOT / "tests" / "test_house.py").read_text())
+    (owners,) = (
+        ast.literal_eval(node.value)
+        for node in house.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "OWNERS"
+    )
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("| library | its owner |")[2].partition("\n\n")[0]
+    told = {
+        library: tuple(re.findall(r"`([^`]+)`", whose))
+        for libraries, whose in re.findall(r"^\| (`.*?) \| (.*?) \|$", text, re.MULTILINE)
+        for library in re.findall(r"`([^`]+)`", libraries)
+    }
+    assert told == owners
 
 
 def test_the_walkthrough_of_a_new_provider_works(tmp_path: Path) -> None:
