@@ -94,7 +94,9 @@ class Processes:
         self._started: list[ForkServerProcess] = []
         folder.mkdir(exist_ok=True)
 
-    def start(self, *arguments: str | Path, fault: Fault | None = None, env: Mapping[str, str] | None = None) -> Running:
+    def start(
+        self, *arguments: str | Path, fault: Fault | None = None, env: Mapping[str, str] | None = None
+    ) -> Running:
         """Start ``renderer ARGUMENTS``."""
         number = next(self._numbers)
         out, err = self._folder / f"{number}.out", self._folder / f"{number}.err"
