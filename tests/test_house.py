@@ -37,7 +37,7 @@ OWNERS = {
     "jinja2": ("manifest/expression",),
     "jmespath": ("provider/",),
     "jsonschema": ("manifest/schema",),
-    "msgspec": ("state/lockfile",),
+    "msgspec": ("state/lines",),
     "mutagen": ("manifest/localfile",),
     "numpy": ("sandbox/", "studio/"),
     "PIL": ("sandbox/", "studio/"),

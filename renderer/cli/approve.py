@@ -41,10 +41,11 @@ def command(context: Context, words: tuple[str, ...], *, sandbox: bool) -> Exit:
 
 def _last_saved(desk: Desk, wanted: Wanted) -> Submission | None:
     """Return the video that was saved last for a job under another request, or under its former name."""
+    history = desk.picture.history
     found = [
-        s
-        for s in desk.picture.history.submissions.values()
-        if s.job in (wanted.key, wanted.was) and s.state is State.SAVED and counts(s, wanted.origin)
+        history.submissions[row.id]
+        for row in history.rows()
+        if row.job in (wanted.key, wanted.was) and row.state is State.SAVED and counts(row, wanted.origin)
     ]
     return max(found, key=lambda s: s.at, default=None)
 

@@ -7,6 +7,7 @@ touched, and neither are outputs.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import click
@@ -50,13 +51,17 @@ def command(context: Context, *, dry_run: bool, sandbox: bool) -> None:
 
 def under_way(history: History) -> set[str]:
     """Return the submissions whose download may still go on."""
-    return {id_ for id_, submission in history.submissions.items() if submission.state in _UNDER_WAY}
+    return {row.id for row in history.rows() if row.state in _UNDER_WAY}
 
 
 def named(history: History) -> set[str]:
     """Return every hash that any record names."""
-    known: list[object] = [submission.facts for submission in history.submissions.values()]
-    return set(_hashes([*known, *history.approvals.values(), *history.uploads.values()]))
+    facts = (submission.facts for submission in history.submissions.values())
+    return {
+        found
+        for known in chain(facts, history.approvals.values(), history.uploads.values())
+        for found in _hashes(known)
+    }
 
 
 def _hashes(value: Any) -> Iterator[str]:

@@ -11,9 +11,9 @@ from renderer.cli.session import Batch
 from renderer.plan.plan import Options, Plan, make_plan
 from renderer.plan.select import choose, named
 from renderer.plan.standing import Standing, Wanted
-from renderer.run.journal import homes, replay
+from renderer.run.journal import Records, homes, replay
 from renderer.run.store import Store
-from renderer.state.history import History, Record
+from renderer.state.history import History, SavedHashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Picture:
 
     batch: Batch
     history: History
-    unlocked: Mapping[str, Sequence[Record]]
-    unledgered: Mapping[str, Sequence[Record]]
+    unlocked: Mapping[str, Records]
+    unledgered: Mapping[str, Records]
     store: Store
     standings: Mapping[str, Standing]
     chosen: Sequence[Wanted]
@@ -61,8 +61,7 @@ def look(batch: Batch, target: Target | None = None, *, alive: bool = False, sec
     releases = {manifest.file: manifest.release for manifest in batch.manifests}
     known = replay(batch.project, releases)
     history = known.history
-    hashes = {s.sha256 for s in history.submissions.values() if s.sha256 is not None}
-    store = Store(batch.project, known=hashes, secrets=secrets)
+    store = Store(batch.project, known=SavedHashes(history), secrets=secrets)
     standings = batch.standings(history, alive=alive)
     chosen = list(batch.wanted)
     if target is not None:
@@ -79,5 +78,5 @@ def look(batch: Batch, target: Target | None = None, *, alive: bool = False, sec
 
 def bought_elsewhere(picture: Picture) -> list[str]:
     """Return the submissions that only a ledger knows: bought on another branch, or before a lockfile was lost."""
-    found = (record for records in picture.unlocked.values() for record in records)
-    return sorted({str(record["submission"]) for record in found if "submission" in record})
+    found = {id_ for records in picture.unlocked.values() for id_ in records.submissions()}
+    return sorted(found - {""})

@@ -42,6 +42,8 @@ CHANGES = frozenset({Act.SUBMIT, Act.COLLECT, Act.DOWNLOAD, Act.RESTORE, Act.REN
 # What is already paid is collected whatever stands at its target: it waits in the cache.
 _NEEDS_TARGET = frozenset({Act.SUBMIT, Act.RESTORE, Act.RENAME})
 _STUCK = frozenset({Act.HOLD, Act.FAILED, Act.WAIT})
+# Money may have been spent on it, and a person has not put it away.
+_PAID_FOR = frozenset({State.DOUBTFUL, State.ACCEPTED, State.RENDERED, State.SAVED})
 
 
 class Look(StrEnum):
@@ -138,7 +140,8 @@ def make_plan(jobs: Sequence[Wanted], history: History, files: Files, *, options
     standings = {wanted.key: stand(wanted, history, alive=options.alive) for wanted in jobs}
     targets = {wanted.output for wanted in jobs if wanted.output is not None}
     actions: dict[str, Action] = {}
-    bought = _last_bought(history)
+    unmade = (JobState.PLANNED, JobState.REFUSED)
+    bought = _last_bought(history, [wanted for wanted in jobs if standings[wanted.key].state in unmade])
     buyers: dict[str, str] = {}
     problems: list[Problem] = []
     for wanted in _dependencies_first(jobs):
@@ -277,14 +280,18 @@ def _verdict(known: Standing) -> str:
     return f"the provider failed it: {code}{error.get('message') or 'no reason given'}; renderer retry buys it again"
 
 
-def _last_bought(history: History) -> dict[str, Submission]:
-    """Return what was bought last for each job (by its key), under whatever fingerprint."""
+def _last_bought(history: History, jobs: Iterable[Wanted]) -> dict[str, Submission]:
+    """Return what was bought last for each of ``jobs`` (by its key, or its former one), under whatever fingerprint."""
+    keys = {key for wanted in jobs for key in (wanted.key, wanted.was)}
     last: dict[str, Submission] = {}
-    for submission in history.submissions.values():
-        if submission.state not in (None, State.REFUSED, State.DOUBTFUL):
-            before = last.get(submission.job)
+    if not keys:
+        return last
+    for row in history.rows():
+        if row.job in keys and row.state not in (None, State.REFUSED, State.DOUBTFUL):
+            submission = history.submissions[row.id]
+            before = last.get(row.job)
             if before is None or submission.at > before.at:
-                last[submission.job] = submission
+                last[row.job] = submission
     return last
 
 
@@ -336,10 +343,16 @@ def _without_job(jobs: Sequence[Wanted], standings: Mapping[str, Standing], hist
     keys = {wanted.key for wanted in jobs} | {wanted.was for wanted in jobs}
     manifests = {wanted.job.release: wanted.job.manifest for wanted in jobs}
     origins = {wanted.job.provider: wanted.origin for wanted in jobs}
-    for submission in sorted(history.submissions.values(), key=lambda s: (s.at, s.id)):
+    found = [
+        history.submissions[row.id]
+        for row in history.rows()
+        if row.state in _PAID_FOR
+        and row.id not in shown
+        and row.job.partition("/")[0] in manifests
+        and (row.state is not State.SAVED or row.job not in keys)
+    ]
+    for submission in sorted(found, key=lambda s: (s.at, s.id)):
         release, _, id_ = submission.job.partition("/")
-        if submission.id in shown or release not in manifests:
-            continue
         origin = origins.get(submission.provider)
         if not counts(submission, origin):
             continue
@@ -352,10 +365,8 @@ def _without_job(jobs: Sequence[Wanted], standings: Mapping[str, Standing], hist
                 Act.HOLD,
                 f"sent {_day(submission)}, whether it was bought is not known; no job shows it any more",
             )
-        elif submission.state is State.SAVED and submission.job not in keys:
-            act, reason = Act.ORPHAN, f"bought {_day(submission)} for a job that is gone"
         else:
-            continue
+            act, reason = Act.ORPHAN, f"bought {_day(submission)} for a job that is gone"
         yield Action(
             act=act,
             reason=reason,

@@ -17,7 +17,7 @@ from renderer.manifest.job import Job
 from renderer.provider.outcome import ErrorClass
 from renderer.provider.pack import Operation, Pack
 from renderer.provider.request import OpenRequest
-from renderer.state.history import History, Submission
+from renderer.state.history import History, Row, Submission
 from renderer.state.lifecycle import Fact, State
 
 SANDBOX_ORIGIN = "sandbox"
@@ -196,7 +196,7 @@ def why_held(submission: Submission, wanted: Wanted, *, alive: bool) -> Held | N
     return None
 
 
-def counts(submission: Submission, origin: str | None) -> bool:
+def counts(submission: Submission | Row, origin: str | None) -> bool:
     """Return whether a purchase may count at ``origin``: one from a loopback origin only at a loopback origin."""
     return not is_loopback(submission.origin) or (origin is not None and is_loopback(origin))
 

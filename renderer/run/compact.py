@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from renderer.state import lockfile
-from renderer.state.history import History, Record, Submission
+from renderer.state.archive import Archive, Witness
+from renderer.state.history import History, Record
 from renderer.state.lifecycle import State
 
 
@@ -17,26 +18,28 @@ def compact(path: Path, *, file: str) -> bool:
 
     Raises :class:`~renderer.errors.DiskError`.
     """
-    history = History()
-    for record in lockfile.read(path, file=file).records:
-        history.absorb(record)
-    return lockfile.rewrite(path, list(kept(history)), file=file)
+    archive = Archive()
+    archive.read(path, file=file, witness=Witness.LOCKFILE)
+    return lockfile.rewrite(path, kept(History(archive)), file=file)
 
 
 def kept(history: History) -> Iterator[Record]:
     """Yield what a compacted file holds, in its order."""
-    last: dict[str, Submission] = {}
-    for submission in history.submissions.values():
-        before = last.get(submission.fingerprint)
-        if before is None or (submission.at, submission.id) > (before.at, before.id):
-            last[submission.fingerprint] = submission
+    refused = {row.id for row in history.rows() if row.state is State.REFUSED}
+    last: dict[str, str] = {}
     for record in history.records():
-        found = history.submissions.get(record.get("submission", ""))
-        # What replaced another by a person's word may itself have been replaced: the thread must not break.
-        if (
-            found is None
-            or found.state is not State.REFUSED
-            or found.intended.get("over")
-            or last[found.fingerprint] is found
-        ):
-            yield record
+        id_ = record.get("submission", "")
+        if id_ in refused:
+            found = history.submissions[id_]
+            if found.fingerprint not in last:
+                last[found.fingerprint] = _last(history, found.fingerprint)
+            # What replaced another by a person's word may itself have been replaced: the thread must not break.
+            if not found.intended.get("over") and last[found.fingerprint] != id_:
+                continue
+        yield record
+
+
+def _last(history: History, fingerprint: str) -> str:
+    """Return the submission that was the last to be sent for a fingerprint."""
+    sent = (s for s in history.of_fingerprint(fingerprint) if s.fingerprint == fingerprint)
+    return max((s.at, s.id) for s in sent)[1]

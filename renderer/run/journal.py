@@ -7,13 +7,15 @@ written is carried by the error, all of it, so that a person gets to see it. The
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from renderer.errors import DiskError
 from renderer.project import Project
 from renderer.state import lockfile
+from renderer.state.archive import Archive, Source, Witness
 from renderer.state.history import History, Record
 from renderer.state.lifecycle import State
 
@@ -142,45 +144,38 @@ def _refuse(done: "asyncio.Future[None]", error: Exception) -> None:
         done.exception()
 
 
-@dataclass(slots=True)
-class _Facts:
-    """Which facts one kind of record file knows, by their names: enough to see what the other kind lacks."""
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records that stand in some file, by their lines: each is read when it is looked at."""
 
-    submissions: dict[str, set[str]] = field(default_factory=dict)
-    others: set[tuple[str, ...]] = field(default_factory=set)
+    archive: Archive
+    lines: "array[int]"
 
-    def add(self, record: Record) -> None:
-        if (id_ := record.get("submission")) is not None:
-            self.submissions.setdefault(id_, set()).update(record)
-        else:
-            self.others.add(_identity(record))
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.lines)
 
-    def has(self, record: Record) -> bool:
-        if (id_ := record.get("submission")) is not None:
-            return self.submissions.get(id_, set()).issuperset(record)
-        return _identity(record) in self.others
+    def __iter__(self) -> Iterator[Record]:
+        """Yield them. Raises :class:`DiskError`."""
+        return map(self.archive.record, self.lines)
 
-
-def _identity(record: Record) -> tuple[str, ...]:
-    """Return what makes an upload or an approval the same one."""
-    if (upload := record.get("upload")) is not None:
-        return ("upload", upload["provider"], upload["origin"], upload["sha256"], upload["file_id"])
-    approved = record.get("approved", {})
-    return ("approved", approved.get("fingerprint", ""), approved.get("submission", ""))
+    def submissions(self) -> list[str]:
+        """Return the submission of each, "" where it is about none; no file is read for it."""
+        return list(map(self.archive.owner, self.lines))
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What all record files of a project say together, and where they differ.
+    """What all record files of a project say together, and where they differ, by release.
 
     ``unlocked`` are records that only a ledger knows (bought on another branch, perhaps), ``unledgered`` those that
-    only a lockfile knows (bought on another machine, perhaps): (release, record). Refusals are left out of the first:
-    compaction lets the lockfile forget them.
+    only a lockfile knows (bought on another machine, perhaps). Refusals are left out of the first: compaction lets
+    the lockfile forget them.
     """
 
     history: History
-    unlocked: tuple[tuple[str, Record], ...] = ()
-    unledgered: tuple[tuple[str, Record], ...] = ()
+    unlocked: Mapping[str, Records] = field(default_factory=dict)
+    unledgered: Mapping[str, Records] = field(default_factory=dict)
 
 
 def replay(project: Project, manifests: Mapping[str, str] | None = None) -> Known:
@@ -190,45 +185,43 @@ def replay(project: Project, manifests: Mapping[str, str] | None = None) -> Know
     :class:`DiskError` for a damaged file.
     """
     own = {project.lockfile(path): release for path, release in (manifests or {}).items()}
-    locked, ledgered = _Facts(), _Facts()
-    history = History()
-    lines: list[tuple[str, Record]] = []
+    archive = Archive()
+    locked: dict[str, Source] = {}
+    ledgered: dict[str, Source] = {}
     for path in dict.fromkeys([*own, *lockfile.lockfiles(project)]):
-        for record in lockfile.read(path, file=project.relative(path)).records:
-            history.absorb(record)
-            locked.add(record)
-            if path in own:
-                lines.append((own[path], record))
-    unlocked = []
+        source = archive.read(path, file=project.relative(path), witness=Witness.LOCKFILE)
+        if source is not None and path in own:
+            locked[own[path]] = source
     for path in lockfile.ledgers(project):
-        for record in lockfile.read(path, file=project.relative(path)).records:
-            history.absorb(record)
-            ledgered.add(record)
-            if not locked.has(record):
-                unlocked.append((path.stem, record))
-    return Known(
-        history,
-        tuple((release, record) for release, record in unlocked if not _refused(history, record)),
-        tuple((release, record) for release, record in lines if not ledgered.has(record)),
-    )
+        source = archive.read(path, file=project.relative(path), witness=Witness.LEDGER)
+        if source is not None:
+            ledgered[path.stem] = source
+    history = History(archive)
+    unlocked = {release: archive.lacking(Witness.LOCKFILE, [source]) for release, source in ledgered.items()}
+    unledgered = {release: archive.lacking(Witness.LEDGER, [source]) for release, source in locked.items()}
+    if any(unlocked.values()):
+        refused = {row.id for row in history.rows() if row.state is State.REFUSED}
+        unlocked = {
+            release: array("I", (line for line in lines if archive.owner(line) not in refused))
+            for release, lines in unlocked.items()
+        }
+    return Known(history, _records(archive, unlocked), _records(archive, unledgered))
 
 
-def _refused(history: History, record: Record) -> bool:
-    submission = history.submissions.get(record.get("submission", ""))
-    return submission is not None and submission.state is State.REFUSED
+def _records(archive: Archive, lines: "Mapping[str, array[int]]") -> dict[str, Records]:
+    return {release: Records(archive, found) for release, found in lines.items() if found}
 
 
-def homes(
-    unlocked: Iterable[tuple[str, Record]], releases: Collection[str], used: Mapping[str, str]
-) -> dict[str, list[Record]]:
+def homes(unlocked: Mapping[str, Records], releases: Collection[str], used: Mapping[str, str]) -> dict[str, Records]:
     """Return which records of ledgers go into the lockfile of which release.
 
     A record belongs to its own release; where that has no manifest in the batch (it was renamed), to the release of
     a job that ``used`` (submission -> release) its submission.
     """
-    found: dict[str, list[Record]] = {}
-    for release, record in unlocked:
-        home = release if release in releases else used.get(record.get("submission", ""))
-        if home is not None:
-            found.setdefault(home, []).append(record)
+    found: dict[str, Records] = {}
+    for release, records in unlocked.items():
+        for line, submission in zip(records.lines, records.submissions(), strict=True):
+            home = release if release in releases else used.get(submission)
+            if home is not None:
+                found.setdefault(home, Records(records.archive, array("I"))).lines.append(line)
     return found

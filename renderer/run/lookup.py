@@ -54,10 +54,10 @@ def _twin(bench: Bench, submission: str) -> bool:
     """Return whether another doubtful submission of the provider carries the same marks."""
     mine = bench.submission(submission)
     return any(
-        other.id != submission
-        and (other.provider, other.origin, other.state) == (mine.provider, mine.origin, State.DOUBTFUL)
-        and other.intended.get("marks") == mine.intended.get("marks")
-        for other in bench.history.submissions.values()
+        bench.submission(row.id).intended.get("marks") == mine.intended.get("marks")
+        for row in bench.history.rows()
+        if row.id != submission
+        and (row.provider, row.origin, row.state) == (mine.provider, mine.origin, State.DOUBTFUL)
     )
 
 

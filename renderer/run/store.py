@@ -17,7 +17,7 @@ belong into a thread.
 
 import re
 import stat
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +58,14 @@ class Cleaned:
 class Store:
     """The files of one project's home."""
 
-    def __init__(self, project: Project, *, known: Collection[str] = (), secrets: Collection[str] = ()) -> None:
+    def __init__(self, project: Project, *, known: Container[str] = (), secrets: Collection[str] = ()) -> None:
         """Take the project; nothing is read or made yet.
 
         ``known`` are hashes that records name: by them a file of ours is recognised where ``outputs.json`` is lost.
         ``secrets`` are taken out of whatever is kept of answers.
         """
         self._project = project
-        self._known = frozenset(known)
+        self._known = known
         self._secrets = frozenset(filter(None, secrets))
         self._parts = project.state / "part"
         self._links = project.state / "links"

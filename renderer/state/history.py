@@ -12,17 +12,22 @@ often one stands there. Between the submissions of one fingerprint the better st
 smallest ``at``, then the smallest id; a refusal must never hide a doubt. B ``over`` A replaces A as long as B is
 neither failed, refused nor closed.
 
-This module is pure. It does not know files, providers, nor what time it is.
+What files said is in an :class:`~renderer.state.archive.Archive`, light; a submission of it is joined when somebody
+asks for it. What a run adds is joined at once and kept. This module does not know providers, nor what time it is; of
+files only that an archive may have to read one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, groupby
+from typing import Any, NamedTuple
 
 from renderer.canonical import canonical
+from renderer.state.archive import Archive
 from renderer.state.lifecycle import Fact, State, state_of
+from renderer.state.lines import Record
 
-Record: TypeAlias = dict[str, Any]
+__all__ = ["ORDER", "History", "Record", "Row", "SavedHashes", "Submission", "join"]
 
 # Best first.
 ORDER: tuple[State, ...] = (
@@ -108,16 +113,59 @@ class Submission:
         return (len(ORDER) if state is None else ORDER.index(state), self.at, self.id)
 
 
-@dataclass(slots=True)
+class Row(NamedTuple):
+    """A submission as far as it is known without reading its facts: what a look at all of them needs."""
+
+    id: str
+    job: str
+    provider: str
+    origin: str
+    state: State | None
+
+
+class _Submissions(Mapping[str, Submission]):
+    """Submissions by their ids: those that a run has touched, and those of the archive, joined at each look."""
+
+    def __init__(self, archive: Archive, touched: Mapping[str, Submission]) -> None:
+        self._archive = archive
+        self._touched = touched
+
+    def __getitem__(self, id_: str) -> Submission:
+        if (found := self._touched.get(id_)) is not None:
+            return found
+        if id_ not in self._archive:
+            raise KeyError(id_)
+        facts: dict[str, Mapping[str, Any]] = {}
+        for record in self._archive.records(id_):
+            facts = join(facts, _facts(record))
+        return Submission(id_, facts)
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self._touched or id_ in self._archive
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self._archive, (id_ for id_ in self._touched if id_ not in self._archive))
+
+    def __len__(self) -> int:
+        return len(self._archive) + sum(id_ not in self._archive for id_ in self._touched)
+
+
 class History:
     """Everything that is known. It grows by :meth:`absorb` and is asked by the rest."""
 
-    submissions: dict[str, Submission] = field(default_factory=dict)
-    uploads: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = field(default_factory=dict)
-    approvals: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
-    _by_fingerprint: dict[str, set[str]] = field(default_factory=dict)
-    _by_declared: dict[str, set[str]] = field(default_factory=dict)
-    _over: dict[str, set[str]] = field(default_factory=dict)
+    def __init__(self, archive: Archive | None = None) -> None:
+        """Begin with what files said; without them, with nothing."""
+        self._archive = Archive() if archive is None else archive
+        self._touched: dict[str, Submission] = {}
+        self.submissions: Mapping[str, Submission] = _Submissions(self._archive, self._touched)
+        self.uploads: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
+        self.approvals: dict[str, dict[str, Mapping[str, Any]]] = {}
+        # Of what was touched; the archive has indexes of its own.
+        self._by_fingerprint: dict[str, set[str]] = {}
+        self._by_declared: dict[str, set[str]] = {}
+        self._over: dict[str, set[str]] = {}
+        for record in self._archive.others:
+            self.absorb(record)
 
     def absorb(self, record: Record) -> None:
         """Join one record into what is known. Absorbing it again changes nothing."""
@@ -130,9 +178,8 @@ class History:
             meets[approved["submission"]] = _larger(meets.get(approved["submission"]), approved)
         if (id_ := record.get("submission")) is not None:
             known = self.submissions.get(id_)
-            facts = {name: fact for name, fact in record.items() if name not in ("submission", "crc")}
-            submission = Submission(id_, join(known.facts, facts) if known else facts)
-            self.submissions[id_] = submission
+            submission = Submission(id_, join(known.facts if known else {}, _facts(record)))
+            self._touched[id_] = submission
             intended = submission.intended
             if intended:
                 self._by_fingerprint.setdefault(submission.fingerprint, set()).add(id_)
@@ -140,17 +187,35 @@ class History:
                 if over := intended.get("over"):
                     self._over.setdefault(str(over), set()).add(id_)
 
+    def rows(self) -> Iterator[Row]:
+        """Yield every submission, light: facts are read from disk only where nothing else tells its state."""
+        states: dict[tuple[frozenset[Fact], bool], State | None] = {}
+        for found in self._archive.outlines():
+            if found.names is None or found.id in self._touched:
+                yield _row(self.submissions[found.id])
+                continue
+            key = (found.names, found.keyed)
+            if key not in states:
+                states[key] = state_of({name: {"keyed": found.keyed} for name in found.names})
+            yield Row(found.id, found.job, found.provider, found.origin, states[key])
+        for submission in self._touched.values():
+            if submission.id not in self._archive:
+                yield _row(submission)
+
     def of_fingerprint(self, fingerprint: str) -> list[Submission]:
         """Return every submission that meets a fingerprint: its own, and those that a person approved for it."""
-        own = [self.submissions[id_] for id_ in self._by_fingerprint.get(fingerprint, ())]
-        approved = [self.submissions[id_] for id_ in self.approvals.get(fingerprint, ()) if id_ in self.submissions]
+        own = self._all({*self._by_fingerprint.get(fingerprint, ()), *self._archive.of_fingerprint(fingerprint)})
+        approved = self._all(id_ for id_ in self.approvals.get(fingerprint, ()) if id_ in self.submissions)
         # The indexes only grow: an entry may stem from a version of a fact that another has since outranked.
         return [s for s in own if s.fingerprint == fingerprint] + approved
 
     def of_declared(self, declared: str) -> list[Submission]:
         """Return every submission of an equal declaration, whatever pack made its request."""
-        found = [self.submissions[id_] for id_ in self._by_declared.get(declared, ())]
+        found = self._all({*self._by_declared.get(declared, ()), *self._archive.of_declared(declared)})
         return [s for s in found if s.intended.get("declared") == declared]
+
+    def _all(self, ids: Iterable[str]) -> list[Submission]:
+        return [self.submissions[id_] for id_ in ids]
 
     def best(self, submissions: Iterable[Submission]) -> Submission | None:
         """Return the one of ``submissions`` that counts, or None where there are none.
@@ -165,7 +230,9 @@ class History:
         seen = {submission.id}
         waiting = [submission.id]
         while waiting:
-            for id_ in self._over.get(waiting.pop(), set()) - seen:
+            replaced = waiting.pop()
+            successors = self._over.get(replaced, set()) | self._archive.over.get(replaced, set())
+            for id_ in successors - seen:
                 successor = self.submissions[id_]
                 if successor.intended.get("over") not in seen:
                     continue
@@ -183,11 +250,8 @@ class History:
 
     def tasks(self, provider: str, origin: str) -> set[str]:
         """Return every task of a provider that some submission has claimed."""
-        return {
-            s.task
-            for s in self.submissions.values()
-            if s.task is not None and s.provider == provider and s.origin == origin
-        }
+        here = (self.submissions[row.id] for row in self.rows() if (row.provider, row.origin) == (provider, origin))
+        return {s.task for s in here if s.task is not None}
 
     def records(self) -> Iterator[Record]:
         """Yield what is known as records: each submission once with all its facts, sorted by job."""
@@ -197,8 +261,32 @@ class History:
         for files in self.uploads.values():
             for upload in files.values():
                 yield {"upload": dict(upload)}
-        for submission in sorted(self.submissions.values(), key=lambda s: (s.job, s.at, s.id)):
-            yield {"submission": submission.id, **submission.facts}
+        for _, rows in groupby(sorted(self.rows(), key=lambda row: row.job), key=lambda row: row.job):
+            # A job at a time: all submissions at once may be more than fits into memory.
+            for submission in sorted(self._all(row.id for row in rows), key=lambda s: (s.at, s.id)):
+                yield {"submission": submission.id, **submission.facts}
+
+
+class SavedHashes(Container[str]):
+    """The hashes of every file that was saved. All are read when one is first asked for, which is rare."""
+
+    def __init__(self, history: History) -> None:
+        """Take the history; nothing is read yet."""
+        self._history = history
+        self._found: frozenset[str | None] | None = None
+
+    def __contains__(self, sha256: object) -> bool:
+        if self._found is None:
+            self._found = frozenset(s.sha256 for s in self._history.submissions.values())
+        return sha256 is not None and sha256 in self._found
+
+
+def _facts(record: Record) -> dict[str, Mapping[str, Any]]:
+    return {name: fact for name, fact in record.items() if name not in ("submission", "crc")}
+
+
+def _row(submission: Submission) -> Row:
+    return Row(submission.id, submission.job, submission.provider, submission.origin, submission.state)
 
 
 def join(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
