@@ -12,8 +12,9 @@ from renderer.cli.crash import redacted
 from renderer.cli.options import Context
 from renderer.errors import DiskError, Exit, InvalidError, LockedError, Problem, RendererError, UsageError
 
-NAMES = ("init", "validate", "plan", "apply", "collect", "status", "verify", "providers", "sandbox")
-NAMES += ("schema", "unlock", "clean")
+NAMES = ("init", "validate", "plan", "apply", "collect", "status", "verify")
+NAMES += ("retry", "resolve", "approve", "adopt", "forget", "rebuild")
+NAMES += ("providers", "sandbox", "schema", "unlock", "clean")
 HEAVY = ("httpx", "aiohttp", "jinja2", "yaml", "rich", "jsonschema", "msgspec", "jmespath", "starlette", "av", "numpy")
 
 
