@@ -31,11 +31,13 @@ def kept(history: History) -> Iterator[Record]:
         id_ = record.get("submission", "")
         if id_ in refused:
             found = history.submissions[id_]
-            if found.fingerprint not in last:
-                last[found.fingerprint] = _last(history, found.fingerprint)
-            # What replaced another by a person's word may itself have been replaced: the thread must not break.
-            if not found.intended.get("over") and last[found.fingerprint] != id_:
-                continue
+            # What replaced another by a person's word may itself have been replaced: the thread must not break. And
+            # what git has parted from its intent tells of no fingerprint that another could have met since.
+            if found.intended and not found.intended.get("over"):
+                if found.fingerprint not in last:
+                    last[found.fingerprint] = _last(history, found.fingerprint)
+                if last[found.fingerprint] != id_:
+                    continue
         yield record
 
 
