@@ -19,7 +19,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test torture lint format check-readme validate plan apply status clean
+.PHONY: help setup demo test torture lint format bench check-readme validate plan apply status clean
 
 help:  ## show this
 	@printf 'Usage: make TARGET [PYTHON=python3.12] [ARGS="..."]\n\n'
@@ -48,6 +48,9 @@ format: $(VENV)/.ready-dev  ## put the code into its form
 
 check-readme: $(VENV)/.ready-dev  ## hold the README against the program: commands, options, manifests, output
 	@$(BIN)/python -m pytest tests/test_readme.py $(ARGS)
+
+bench: $(VENV)/.ready-dev  ## measure what this is built to be fast at, beside what it is compared with
+	@$(BIN)/python benches/replay.py $(ARGS)
 
 validate: $(VENV)/.ready  ## renderer validate SPEC=...; all specs without it
 	@$(BIN)/renderer validate $(ARGS) $(or $(SPEC),specs)

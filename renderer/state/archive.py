@@ -117,6 +117,8 @@ class Archive:
         self._offsets = array("Q")
         self._told = array("H")
         self._before = array("I")
+        # The lines of uploads and approvals.
+        self._loose: list[int] = []
         self._kept_places: dict[_Place, _Place] = {}
 
     def read(self, path: Path, *, file: str, witness: Witness) -> Source | None:
@@ -141,15 +143,17 @@ class Archive:
                 weakref.finalize(self, os.close, handle)
         source = Source(file, witness, first, len(self._owners), end, data, handle)
         self._sources.append(source)
-        self.others += map(self.record, self._unowned(source))
+        self.others += [self.record(line) for line in self._loose if line >= first]
         return source
 
     def _take(self, chunk: Chunk, witness: Witness) -> None:
         """Take in some lines. The loop runs once for each: what it leaves out is what makes replay fast."""
-        numbers, owners, told, before, latest = self._numbers, self._owners, self._told, self._before, self._latest
-        known = self._known[witness]
-        self._offsets.extend(chunk.offsets)
-        for line, sketch in enumerate(chunk.sketches, len(owners)):
+        numbers, latest, known = self._numbers, self._latest, self._known[witness]
+        # Lists take single numbers faster than arrays do.
+        owners: list[int] = []
+        told: list[int] = []
+        before: list[int] = []
+        for line, sketch in enumerate(chunk.sketches, len(self._owners)):
             names = 0
             if sketch.intended is not None:
                 names = _INTENDED
@@ -173,6 +177,7 @@ class Archive:
             if sketch.submission is None:
                 owners.append(_NONE)
                 before.append(_NONE)
+                self._loose.append(line)
                 continue
             number = numbers.get(sketch.submission)
             if number is None:
@@ -183,6 +188,10 @@ class Archive:
             before.append(latest[number])
             latest[number] = line
             known[number] |= names
+        self._owners.fromlist(owners)
+        self._told.fromlist(told)
+        self._before.fromlist(before)
+        self._offsets.extend(chunk.offsets)
 
     def _begin(self, id_: str, intended: Intended) -> int:
         """Give a submission its number, and its place in each column."""
@@ -193,8 +202,8 @@ class Archive:
         self._fingerprints.keys.append(hash(intended.fingerprint))
         self._declared.keys.append(hash(intended.declared))
         self._latest.append(_NONE)
-        for known in self._known:
-            known.append(0)
+        self._known[Witness.LOCKFILE].append(0)
+        self._known[Witness.LEDGER].append(0)
         if intended.over:
             self.over.setdefault(intended.over, set()).add(id_)
         return number
@@ -253,12 +262,14 @@ class Archive:
                     names = names_of[told] = frozenset(fact for fact, bit in _FACTS.items() if told & bit)
             yield Outline(id_, job, *place, names)
 
-    def records(self, id_: str) -> Iterator[Record]:
-        """Yield every record of a submission, from its last line to its first. Raises :class:`DiskError`."""
+    def records(self, id_: str) -> list[Record]:
+        """Return every record of a submission, in the order in which they stand. Raises :class:`DiskError`."""
+        lines = []
         line = self._latest[self._numbers[id_]]
         while line != _NONE:
-            yield self.record(line)
+            lines.append(line)
             line = self._before[line]
+        return [self.record(line) for line in reversed(lines)]
 
     def record(self, line: int) -> Record:
         """Return the record of a line. Raises :class:`DiskError` where its file was written over since."""
@@ -292,7 +303,8 @@ class Archive:
             _identity(self.record(line))
             for source in self._sources
             if source.witness is witness
-            for line in self._unowned(source)
+            for line in self._loose
+            if source.first <= line < source.last
         }
         for line in chain.from_iterable(range(source.first, source.last) for source in sources):
             owner = self._owners[line]
@@ -302,10 +314,6 @@ class Archive:
             elif self._told[line] & ~known[owner]:
                 found.append(line)
         return found
-
-    def _unowned(self, source: Source) -> Iterator[int]:
-        """Yield the lines of uploads and approvals."""
-        return (line for line in range(source.first, source.last) if self._owners[line] == _NONE)
 
 
 def _identity(record: Record) -> tuple[str, ...]:
