@@ -36,17 +36,20 @@ _SUFFIXES = (".yaml", ".yml")
 
 def aim(context: Context, words: Sequence[str], *, sandboxed: bool) -> Target:
     """Return whom words mean: those that are paths, and those that select jobs. Raises :class:`UsageError`."""
-    paths = tuple(Path(word) for word in words if _is_path(word))
+    paths = tuple(Path(word) for word in words if is_path(word))
     if not paths:
         project = context.find()
         paths = tuple(manifests(project.sandbox() if sandboxed else project))
     if not paths:
         raise UsageError("no manifest here has a lockfile yet", hint="name the manifest that you mean")
-    return Target(paths, tuple(word for word in words if not _is_path(word)))
+    return Target(paths, tuple(word for word in words if not is_path(word)))
 
 
-def _is_path(word: str) -> bool:
-    return word.endswith(_SUFFIXES) or (("/" in word or word in (".", "..")) and Path(word).is_dir())
+def is_path(word: str) -> bool:
+    """Return whether a word is a manifest's path, or a folder with manifests in it; else it selects jobs."""
+    if word.endswith(_SUFFIXES):
+        return True
+    return Path(word).is_dir() and any(path.suffix in _SUFFIXES for path in Path(word).iterdir())
 
 
 def manifests(project: Project) -> Iterator[Path]:
@@ -106,7 +109,7 @@ def at_desk(context: Context, words: Sequence[str], *, sandboxed: bool) -> Itera
 
 def only(picture: Picture, words: Sequence[str], what: str) -> Wanted:
     """Return the one job that words select. Raises :class:`UsageError`."""
-    chosen = picture.choose([word for word in words if not _is_path(word)])
+    chosen = picture.choose([word for word in words if not is_path(word)])
     if len(chosen) != 1:
         raise UsageError(f"name one job to {what}; that names {len(chosen)}", hint="write its id, or release/id")
     return chosen[0]

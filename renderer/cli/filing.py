@@ -23,17 +23,24 @@ def file_saved(desk: Desk, wanted: Wanted, file: Path) -> None:
     except NotMedia as error:
         raise UsageError(f"{file.name} is not the {wanted.operation.makes} of {wanted.job.id}: {error}") from None
     sha256 = hash_file(file)
+    if wanted.output is not None:
+        _check_target(desk, wanted.output, file, sha256)
     if found is None or found.sha256 != sha256:
         _record(desk, wanted, file, sha256=sha256, bytes_=media.bytes, duration=media.duration)
     if wanted.output is not None:
-        here = store.at(wanted.output)
-        standing = desk.picture.batch.project.output(wanted.output)
-        if here.look is Look.FOREIGN and not (standing.exists() and standing.samefile(file)):
-            raise UsageError(f"{wanted.output} is a file that this project did not make", hint="move it away first")
         store.publish(sha256, wanted.output)
         store.save()
         if (saved := stand(wanted, desk.picture.history, alive=False).submission) is not None:
             store.annotate(wanted.output, sidecar(saved))
+
+
+def _check_target(desk: Desk, output: str, file: Path, sha256: str) -> None:
+    """Refuse to replace what a person put or changed at the output, unless it is the very file that they vouch for."""
+    standing = desk.picture.batch.project.output(output)
+    if desk.picture.store.at(output).look not in (Look.FOREIGN, Look.CHANGED):
+        return
+    if not standing.samefile(file) and hash_file(standing) != sha256:
+        raise UsageError(f"{output} is another file, and not one to be replaced", hint="move it away first")
 
 
 def _record(desk: Desk, wanted: Wanted, file: Path, *, sha256: str, bytes_: int, duration: float | None) -> None:

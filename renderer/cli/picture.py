@@ -48,7 +48,7 @@ class Picture:
 
     def plan(self, *, alive: bool = False, only_new: bool = False, again: frozenset[str] = frozenset()) -> Plan:
         """Return what would be done about the chosen jobs; those in ``again`` are bought once more."""
-        options = Options(only_new=only_new, alive=alive, whole=self.whole, again=again)
+        options = Options(only_new=only_new, alive=alive, whole=self.whole, again=again, origins=self.batch.origins)
         return make_plan(self.chosen, self.history, self.store.files(), options=options)
 
 

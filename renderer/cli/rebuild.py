@@ -71,9 +71,11 @@ def _rebuild(batch: Batch, manifest: Manifest) -> int:
     lockfile.rewrite(ledger, records, file=project.relative(ledger))
     said = "rebuilt" if changed else "is whole"
     click.echo(f"{project.relative(lock)} {said}: {count(len(history.submissions), 'purchase')} known.")
-    if holds:
+    if missing:
         lines = ", ".join(str(line.line) for line in missing[:5])
-        click.echo(f"Held: {count(len(holds), 'job')}. What line {lines} said is lost; renderer resolve decides.")
+        click.echo(f"What line {lines} said is lost; {count(len(holds), 'job')} that may be meant: held.")
+    if holds:
+        click.echo("renderer resolve says whether they were bought.")
     return len(holds)
 
 

@@ -9,7 +9,7 @@ import click
 
 from renderer.canonical import Json
 from renderer.cli import options
-from renderer.cli.deciding import Desk, at_desk
+from renderer.cli.deciding import Desk, at_desk, is_path
 from renderer.cli.documents import document
 from renderer.cli.doing import Said, do
 from renderer.cli.options import Context, pass_context
@@ -52,40 +52,43 @@ def command(
     if sum((task is not None, discard, resubmit)) > 1:
         raise UsageError("--task, --discard and --resubmit exclude each other")
     said = Said(sandbox=sandbox, yes=yes, events=events, as_json=as_json)
+    decided = task is not None or discard or resubmit
     with at_desk(context, words, sandboxed=sandbox is not None) as desk:
-        named = {w.key for w in desk.picture.choose(_selectors(words))} if _selectors(words) else None
-        held = [w for w in desk.picture.batch.wanted if _open(desk.picture, w, named, resubmit=resubmit)]
-        if (task is not None or discard or resubmit) and named is None:
+        chosen = desk.picture.choose(_selectors(words)) if _selectors(words) else desk.picture.batch.wanted
+        held = [w for w in chosen if desk.picture.standings[w.key].state is JobState.HELD]
+        if decided and not _selectors(words):
             raise UsageError("name the job that is meant", hint="renderer resolve lists what is held")
-        match task, discard, resubmit:
-            case str(), _, _:
-                if len(held) != 1:
-                    raise UsageError(f"--task is for one held job; that names {len(held)}")
-                attach(desk, held[0], task)
-                click.echo(f"{held[0].job.id} is task {task}; renderer collect fetches it.")
-            case _, True, _:
-                for wanted in held:
-                    desk.close(wanted)
-                    click.echo(f"{wanted.job.id} counts as failed; renderer retry buys it again.")
-            case _, _, False if as_json or not held or not sys.stdin.isatty():
+        if decided and not held:
+            click.echo("Nothing of that is held.", err=True)
+            return Exit.DONE
+        again = held if resubmit else []
+        if task is not None:
+            if len(held) != 1:
+                raise UsageError(f"--task is for one held job; that names {len(held)}")
+            attach(desk, held[0], task)
+            click.echo(f"{held[0].job.id} is task {task}; renderer collect fetches it.")
+        elif discard:
+            for wanted in held:
+                desk.close(wanted)
+                click.echo(f"{wanted.job.id} counts as failed; renderer retry buys it again.")
+        elif not resubmit:
+            if as_json or not held or not sys.stdin.isatty():
                 return _show(desk.picture, held, as_json=as_json)
-            case _, _, False:
-                again = [wanted.key for wanted in held if _ask(desk, wanted)]
-                resubmit, held = bool(again), [wanted for wanted in held if wanted.key in again]
-            case _:
-                for wanted in held:
-                    desk.close(wanted)
-    if not resubmit:
+            again = [wanted for wanted in held if _ask(desk, wanted)]
+    if not again:
         return Exit.DONE
-    return _buy(context, words, said, frozenset(wanted.key for wanted in held))
+    return _buy(context, [word for word in words if is_path(word)], said, [wanted.key for wanted in again])
 
 
-def _buy(context: Context, words: Sequence[str], said: Said, again: frozenset[str]) -> Exit:
-    """Buy just the closed jobs once more; repeated after a crash, what is under way is waited for."""
-    paths = [word for word in words if word not in _selectors(words)]
-    with at_desk(context, [*paths, *sorted(again)], sandboxed=said.sandbox is not None) as desk:
+def _buy(context: Context, paths: Sequence[str], said: Said, keys: Sequence[str]) -> Exit:
+    """Buy just these jobs once more: what is held of them is closed by the same record that intends the new one."""
+    with at_desk(context, [*paths, *keys], sandboxed=said.sandbox is not None) as desk:
         picture, environment = desk.picture, desk.environment
-        return do(said, picture, picture.plan(again=again), Wish(speed=said.speed), environment)
+        return do(said, picture, picture.plan(again=frozenset(keys)), Wish(speed=said.speed), environment)
+
+
+def _selectors(words: Sequence[str]) -> list[str]:
+    return [word for word in words if not is_path(word)]
 
 
 def _ask(desk: Desk, wanted: Wanted) -> bool:
@@ -98,22 +101,8 @@ def _ask(desk: Desk, wanted: Wanted) -> bool:
         case "discard":
             desk.close(wanted)
         case "resubmit":
-            desk.close(wanted)
             return True
     return False
-
-
-def _selectors(words: Sequence[str]) -> list[str]:
-    return [word for word in words if not word.endswith((".yaml", ".yml")) and not Path(word).is_dir()]
-
-
-def _open(picture: Picture, wanted: Wanted, named: set[str] | None, *, resubmit: bool) -> bool:
-    """Return whether a job is held, or was closed by an order to buy it again that came to nothing yet."""
-    if named is not None and wanted.key not in named:
-        return False
-    known = picture.standings[wanted.key]
-    closed = known.submission is not None and known.submission.state is State.CLOSED
-    return known.state is JobState.HELD or (resubmit and named is not None and closed)
 
 
 def attach(desk: Desk, wanted: Wanted, task: str) -> None:
@@ -160,7 +149,7 @@ def _row(picture: Picture, wanted: Wanted) -> dict[str, Any]:
         "submission": found.id if found is not None else None,
         "task": found.task if found is not None else None,
         "sent": sent,
-        "price": str(total([price])) if wanted.operation.paid else "free",
+        "price": None if price is None else str(total([price])),
         "why": known.held.why if known.held is not None else "",
         "next": known.held.next if known.held is not None else "",
     }
@@ -171,7 +160,7 @@ def _text(row: Mapping[str, Any]) -> str:
     task = f", task {told('task')}" if row["task"] else ""
     return (
         f"{told('manifest')}: {told('id')} ({told('provider')} {told('operation')}{task})\n"
-        f"  sent   {told('sent')}, {told('price')}\n"
+        f"  sent   {told('sent')}, price {told('price') if row['price'] else 'unknown'}\n"
         f"  why    {told('why')}\n"
         f"  next   {told('next')}\n"
         f"         renderer resolve {told('id')} --task TASK | --discard | --resubmit"

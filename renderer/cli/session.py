@@ -41,6 +41,7 @@ class Batch:
     expansions: tuple[Expansion, ...]
     wanted: tuple[Wanted, ...]
     warnings: tuple[Problem, ...] = ()
+    origins: Mapping[str, str | None] = field(default_factory=dict)
     brought: frozenset[str] = frozenset()
     """Providers of packs that were brought along: the sandbox does not play them."""
 
@@ -149,7 +150,7 @@ def load(context: Context, paths: Sequence[Path], *, sandboxed: bool = False, en
         for job in jobs
     )
     brought = frozenset(packs) - frozenset(load_packs()) if context.packs else frozenset()
-    return Batch(target, packs, expansions, wanted, tuple(sorted(set(findings.problems))), brought)
+    return Batch(target, packs, expansions, wanted, tuple(sorted(set(findings.problems))), origins, brought)
 
 
 def _price(settings: Mapping[str, Settings], provider: str, operation: str) -> str | float | None:

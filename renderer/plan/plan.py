@@ -130,6 +130,8 @@ class Options:
 
     only_new: bool = False
     again: frozenset[str] = frozenset()
+    origins: Mapping[str, str | None] = field(default_factory=dict)
+    """Where each provider is configured, also those that no job uses any more."""
     alive: bool = False
     whole: bool = True
     """Whether every job of the manifests is planned; with a selection, purchases without a job are not listed."""
@@ -161,7 +163,7 @@ def make_plan(jobs: Sequence[Wanted], history: History, files: Files, *, options
         actions[wanted.key] = action
         if (problem := _in_the_way(action, files)) is not None:
             problems.append(problem)
-    without_job = _without_job(jobs, standings, history) if options.whole else []
+    without_job = _without_job(jobs, standings, history, options.origins) if options.whole else []
     return Plan((*(actions[wanted.key] for wanted in jobs), *without_job), tuple(sorted(problems)))
 
 
@@ -337,12 +339,17 @@ def _in_the_way(action: Action, files: Files) -> Problem | None:
     )
 
 
-def _without_job(jobs: Sequence[Wanted], standings: Mapping[str, Standing], history: History) -> Iterable[Action]:
+def _without_job(
+    jobs: Sequence[Wanted],
+    standings: Mapping[str, Standing],
+    history: History,
+    configured: Mapping[str, str | None],
+) -> Iterable[Action]:
     """Yield an action for each purchase of these releases that no job shows."""
     shown = {known.submission.id for known in standings.values() if known.submission is not None}
     keys = {wanted.key for wanted in jobs} | {wanted.was for wanted in jobs}
     manifests = {wanted.job.release: wanted.job.manifest for wanted in jobs}
-    origins = {wanted.job.provider: wanted.origin for wanted in jobs}
+    origins = {**configured, **{wanted.job.provider: wanted.origin for wanted in jobs}}
     found = [
         history.submissions[row.id]
         for row in history.rows()

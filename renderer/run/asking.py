@@ -29,6 +29,9 @@ async def ask(bench: Bench, errand: Errand, submission: str) -> StatusOutcome | 
     now = bench.world.clock.now().timestamp()
     operation = errand.operation
     if operation.callable_again:
+        if (broken := bench.world.journal.broken) is not None:
+            # Its answer could not be recorded, and it may come only once.
+            raise broken
         ready = bench.ready.get(submission)
         if ready is None:
             return Unclear("no job says any more what to call it with")

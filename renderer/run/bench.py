@@ -25,10 +25,13 @@ from renderer.run.gate import Gate
 from renderer.run.journal import Journal
 from renderer.run.naming import new_id, timestamp
 from renderer.run.purse import Purse
-from renderer.state.history import History, Submission
-from renderer.state.lifecycle import Fact, check
+from renderer.state.history import History, Record, Submission
+from renderer.state.lifecycle import Fact, State, check
 
 _T = TypeVar("_T")
+
+
+_OPEN = frozenset({State.DOUBTFUL, State.ACCEPTED, State.RENDERED})
 
 
 class Clock(gate.Clock, Protocol):
@@ -242,11 +245,20 @@ class Bench:
         """Return what is known of a submission."""
         return self.history.submissions[id_]
 
-    async def write(self, errand: Errand, submission: str, **facts: Mapping[str, object]) -> None:
-        """Make facts about a submission durable. Raises :class:`~renderer.state.lifecycle.IllegalFact` for a bug."""
+    async def write(self, errand: Errand, submission: str, *, closing: str = "", **facts: Mapping[str, object]) -> None:
+        """Make facts about a submission durable.
+
+        ``closing`` is another one that a person has given up for it: what is open of that is closed in the same
+        append, so that their word is carried out whole or not at all. Raises
+        :class:`~renderer.state.lifecycle.IllegalFact` for a bug.
+        """
         known = self.history.submissions.get(submission)
         check(known.facts if known is not None else {}, facts)
-        await self.world.journal.write(errand.release, {"submission": submission, **facts})
+        records: list[Record] = [{"submission": submission, **facts}]
+        old = self.history.submissions.get(closing)
+        if old is not None and old.state in _OPEN:
+            records.insert(0, {"submission": closing, "closed": {"state": str(old.state), "at": self.now()}})
+        await self.world.journal.write(errand.release, *records)
 
     def keep_answer(self, name: str, body: bytes) -> str:
         """Keep an answer that could not be used; return where it is, in words. A full disk is no reason to stop."""

@@ -115,7 +115,7 @@ class _Send:
 
     async def _run(self) -> None:
         bench, errand = self.bench, self.errand
-        await bench.write(errand, self.id, intended=self._intended())
+        await bench.write(errand, self.id, intended=self._intended(), closing=errand.over)
         if (broken := bench.world.journal.broken) is not None:
             # The disk has refused somebody else's record meanwhile: an answer could not be recorded.
             raise broken

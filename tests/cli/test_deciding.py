@@ -115,7 +115,7 @@ def test_resolve_shows_what_is_held(desk: Any, held: tuple[Path, str]) -> None:
     (row,) = desk.json("resolve", code=3)["held"]
     assert (row["id"], row["operation"], row["task"]) == ("teaser", "video", None)
     assert row["sent"]
-    assert row["price"] == "1 submit of unknown price"
+    assert row["price"] is None
     shown = desk.run("resolve")
     assert shown.exit_code == 3
     assert "--task TASK | --discard | --resubmit" in shown.output
@@ -275,3 +275,31 @@ def test_costs_are_summed_by_unit_and_limits_are_kept(desk: Any, prompt: str) ->
     assert done.exit_code == 4
     assert len(desk.shop.sold()) - sold == 2
     assert desk.run("apply", "--yes", "--max-cost", "lots", path).exit_code == 64
+
+
+def test_resolve_buys_only_what_is_held_and_named(desk: Any, held: tuple[Path, str]) -> None:
+    """A job that nobody asked about is not bought along, whether or not the one that was named is held."""
+    path, task = held
+    path.write_text(path.read_text() + "  unasked: {provider: foxapi, prompt: a house}\n")
+    sold = len(desk.shop.sold())
+    assert desk.run("resolve", "teaser", "--resubmit").exit_code == 64, "nobody said yes, and nothing is closed"
+    assert desk.run("resolve", "teaser", "--resubmit", "--yes").exit_code == 0
+    assert len(desk.shop.sold()) == sold + 1
+    assert "Nothing of that is held" in desk.run("resolve", "teaser", "--resubmit", "--yes").output
+    assert len(desk.shop.sold()) == sold + 1
+    assert desk.run("resolve", "teaser", "--task", task).exit_code == 0
+
+
+def test_adopt_looks_at_the_target_before_anything_is_recorded(desk: Any, prompt: str) -> None:
+    """A file that stands at the output is not replaced, and the job is not saved by halves."""
+    path = desk.write(teaser(prompt))
+    assert desk.run("apply", "--yes", path).exit_code == 0
+    made = desk.root / "made.mp4"
+    made.write_bytes((desk.root / "renders" / "spring" / "teaser.mp4").read_bytes())
+    other = desk.write(teaser(f"{prompt} other"), name="other.yaml")
+    target = desk.root / "renders" / "other" / "teaser.mp4"
+    target.parent.mkdir()
+    target.write_bytes(b"precious")
+    assert desk.run("adopt", other, "teaser", "--file", made).exit_code == 64
+    assert target.read_bytes() == b"precious"
+    assert job(desk, other, code=3)["state"] == "planned"
