@@ -16,8 +16,8 @@ facts too, by whoever asked: a hash only narrows the search.
 Files stay open, so that a line is read from the file that was replayed, even when another one takes its name; a line
 that does not fit its checksum any more is refused. Nothing here changes after replay.
 
-Considered and left out: keeping every record (1.5 GB for a million), every submission as an object with its strings
-(200 MB), a mapped file (its pages count as memory, and a file that shrinks ends the process), an index on disk (one
+Considered and left out: keeping every record (1.5 GB for a million), every submission as an object with all strings of
+its outline (the hashes alone take more than all columns of numbers), a mapped file (its pages count as memory, and a file that shrinks ends the process), an index on disk (one
 more thing that can be wrong).
 """
 
@@ -325,7 +325,9 @@ def _identity(record: Record) -> tuple[str, ...]:
 
 
 class _Index:
-    """Which submissions have a key: a number each, sorted when it is first asked. A dictionary takes ten times that."""
+    """Which submissions have a key: a number each, sorted when it is first asked. A dictionary takes several times
+    the memory.
+    """
 
     def __init__(self) -> None:
         self.keys = array("q")
