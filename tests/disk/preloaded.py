@@ -3,12 +3,17 @@
 The codecs are those that Python would look for at their first use, which a process that became nobody may not find.
 """
 
-import encodings.idna
-import encodings.unicode_escape
-import encodings.utf_16_be
+from importlib import import_module
 
-import renderer.cli.apply
-import renderer.cli.main
-import renderer.cli.status
-import renderer.run.transport
-import tests.disk.processes  # noqa: F401 (the target of each fork)
+NEEDED = (
+    "encodings.idna",
+    "encodings.unicode_escape",
+    "encodings.utf_16_be",
+    "renderer.cli.apply",
+    "renderer.cli.status",
+    "renderer.run.transport",
+    "tests.disk.processes",
+)
+
+for name in NEEDED:
+    import_module(name)

@@ -74,7 +74,8 @@ class Running:
         """Wait for its end, with a guard against hanging."""
         self.process.join(_GUARD)
         assert self.process.exitcode is not None, f"it hangs: {self.err.read_text()}"
-        return Said(self.process.exitcode, self.out.read_text(), self.err.read_text())
+        words = [path.read_text() if path.exists() else "" for path in (self.out, self.err)]
+        return Said(self.process.exitcode, *words)
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -172,6 +173,6 @@ def _path(file: Any) -> str:
     if not isinstance(file, int):
         return os.fspath(file)
     try:
-        return os.readlink(f"/proc/self/fd/{file}")
+        return str(Path(f"/proc/self/fd/{file}").readlink())
     except OSError:
         return ""
