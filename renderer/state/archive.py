@@ -17,8 +17,8 @@ Files stay open, so that a line is read from the file that was replayed, even wh
 that does not fit its checksum any more is refused. Nothing here changes after replay.
 
 Considered and left out: keeping every record (1.5 GB for a million), every submission as an object with all strings of
-its outline (the hashes alone take more than all columns of numbers), a mapped file (its pages count as memory, and a file that shrinks ends the process), an index on disk (one
-more thing that can be wrong).
+its outline (the hashes alone take more than all columns of numbers), a mapped file (its pages count as memory, and a
+file that shrinks ends the process), an index on disk (one more thing that can be wrong).
 """
 
 import os
