@@ -62,6 +62,12 @@ def command(
             click.echo("Nothing of that is held.", err=True)
             return Exit.DONE
         again = held if resubmit else []
+        for wanted in again:
+            found = desk.picture.standings[wanted.key].submission
+            if found is not None and found.intended.get("over"):
+                # The order that bought it is used up: repeating one must not buy a third.
+                why = f"{wanted.job.id} was itself bought by a person's order, and whether it was is not known"
+                raise UsageError(why, hint="--discard that first; then retry or --rerender orders it anew")
         if task is not None:
             if len(held) != 1:
                 raise UsageError(f"--task is for one held job; that names {len(held)}")

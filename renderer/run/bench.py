@@ -31,9 +31,6 @@ from renderer.state.lifecycle import Fact, State, check
 _T = TypeVar("_T")
 
 
-_OPEN = frozenset({State.DOUBTFUL, State.ACCEPTED, State.RENDERED})
-
-
 class Clock(gate.Clock, Protocol):
     """Time, injected."""
 
@@ -248,15 +245,15 @@ class Bench:
     async def write(self, errand: Errand, submission: str, *, closing: str = "", **facts: Mapping[str, object]) -> None:
         """Make facts about a submission durable.
 
-        ``closing`` is another one that a person has given up for it: what is open of that is closed in the same
-        append, so that their word is carried out whole or not at all. Raises
+        ``closing`` is another one that a person has given up for it: a doubt about that is closed in the same append,
+        so that their word is carried out whole or not at all; what was accepted is still collected. Raises
         :class:`~renderer.state.lifecycle.IllegalFact` for a bug.
         """
         known = self.history.submissions.get(submission)
         check(known.facts if known is not None else {}, facts)
         records: list[Record] = [{"submission": submission, **facts}]
         old = self.history.submissions.get(closing)
-        if old is not None and old.state in _OPEN:
+        if old is not None and old.state is State.DOUBTFUL:
             records.insert(0, {"submission": closing, "closed": {"state": str(old.state), "at": self.now()}})
         await self.world.journal.write(errand.release, *records)
 

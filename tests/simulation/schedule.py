@@ -198,7 +198,8 @@ def _all_accounted_for(scene: Scene, submissions: Sequence[Submission]) -> None:
     """Everything that was sold is saved, failed, or held: claimed by its task, or covered by a doubt of its own."""
     claims = Counter((s.provider, s.task) for s in submissions if s.task is not None)
     assert all(times == 1 for times in claims.values()), f"a task is claimed twice: {claims.most_common(1)}"
-    doubts = [s for s in submissions if s.state is State.DOUBTFUL]
+    # What a person has given up for another purchase stays on record as closed.
+    doubts = [s for s in submissions if s.state in (State.DOUBTFUL, State.CLOSED) and s.task is None]
     for sale in scene.market.sold:
         if sale.operation.keyed is not None:
             continue
