@@ -141,3 +141,27 @@ def test_a_disk_that_refuses_from_some_call_on_ends_the_run_and_loses_nothing(
         bench.ends_well(path, tidy=False)
     assert refused > 2
     assert said.code == 0, "the whole run was not reached"
+
+
+@pytest.mark.parametrize(
+    ("line", "which", "fact"),
+    [("write specs/spring.lock", 2, "accepted"), ("unlink .renderer/.renderer-835bb6fcc008.tmp", 0, "saved")],
+    ids=["the task", "outputs.json, then the record"],
+)
+def test_whatever_else_fails_the_lost_record_is_told(
+    project: Callable[[], Bench], line: str, which: int, fact: str
+) -> None:
+    """From that call on the disk takes nothing, not even a file away: the message is still that of the record."""
+    first = project()
+    trace = first.root / "trace"
+    assert first.apply(first.declare("unlisted"), Fault(trace=str(trace))).code == 0
+    lines = trace.read_text().replace(f"{first.root}/", "").splitlines()
+    at = [number for number, found in enumerate(lines, 1) if found == line][which]
+    bench = project()
+    path = bench.declare("unlisted")
+    said = bench.apply(path, Fault(at=at, error=errno.ENOSPC, onward=True))
+    assert said.code == 74
+    assert f'"{fact}"' in said.err
+    assert "This could not be recorded; keep it" in said.err
+    bench.ends_well(path, tidy=False)
+    assert len(bench.sold()) == 1
