@@ -19,19 +19,16 @@ from renderer.cli.environment import read_environment, secrets
 from renderer.cli.options import Context, Target
 from renderer.cli.picture import Picture, look
 from renderer.cli.running import open_records
-from renderer.cli.session import load
+from renderer.cli.session import SUFFIXES, load, manifests
 from renderer.cli.text import problem_line
 from renderer.errors import UsageError
 from renderer.plan.standing import Wanted
-from renderer.project import Project
 from renderer.run.journal import Pair
 from renderer.run.naming import new_id, timestamp
 from renderer.state import lockfile
 from renderer.state.history import Record
 from renderer.state.lifecycle import check
 from renderer.state.runlock import RunLock
-
-_SUFFIXES = (".yaml", ".yml")
 
 
 def aim(context: Context, words: Sequence[str], *, sandboxed: bool) -> Target:
@@ -47,16 +44,9 @@ def aim(context: Context, words: Sequence[str], *, sandboxed: bool) -> Target:
 
 def is_path(word: str) -> bool:
     """Return whether a word is a manifest's path, or a folder with manifests in it; else it selects jobs."""
-    if word.endswith(_SUFFIXES):
+    if word.endswith(SUFFIXES):
         return True
-    return Path(word).is_dir() and any(path.suffix in _SUFFIXES for path in Path(word).iterdir())
-
-
-def manifests(project: Project) -> Iterator[Path]:
-    """Yield every manifest of a project that has a lockfile."""
-    for lock in lockfile.lockfiles(project):
-        beside = project.root / lock.relative_to(project.home)
-        yield from (path for suffix in _SUFFIXES if (path := beside.with_suffix(suffix)).is_file())
+    return Path(word).is_dir() and any(path.suffix in SUFFIXES for path in Path(word).iterdir())
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from renderer.cli.options import Target
-from renderer.cli.session import Batch
+from renderer.cli.session import Batch, manifests
+from renderer.errors import InvalidError
+from renderer.manifest.document import open_manifest
 from renderer.plan.plan import Options, Plan, make_plan
 from renderer.plan.select import choose, named
 from renderer.plan.standing import Standing, Wanted
@@ -49,6 +51,7 @@ class Picture:
     def plan(self, *, alive: bool = False, only_new: bool = False, again: frozenset[str] = frozenset()) -> Plan:
         """Return what would be done about the chosen jobs; those in ``again`` are bought once more."""
         options = Options(only_new=only_new, alive=alive, whole=self.whole, again=again, origins=self.batch.origins)
+        options = replace(options, elsewhere=elsewhere(self.batch))
         return make_plan(self.chosen, self.history, self.store.files(), options=options)
 
 
@@ -74,6 +77,23 @@ def look(batch: Batch, target: Target | None = None, *, alive: bool = False, sec
     unlocked = homes(known.unlocked, set(releases.values()), used)
     unledgered = homes(known.unledgered, set(releases.values()), {})
     return Picture(batch, history, unlocked, unledgered, store, standings, chosen)
+
+
+def elsewhere(batch: Batch) -> frozenset[str]:
+    """Return the releases of the project's other manifests that have a lockfile."""
+    here = {manifest.file for manifest in batch.manifests}
+    found = set()
+    for path in manifests(batch.project):
+        file = batch.project.relative(path)
+        if file in here:
+            continue
+        try:
+            data = open_manifest(path, batch.project).data
+        except InvalidError:
+            data = None
+        release = data.get("release") if isinstance(data, dict) else None
+        found |= {path.stem, *([release] if isinstance(release, str) else [])}
+    return frozenset(found)
 
 
 def bought_elsewhere(picture: Picture) -> list[str]:

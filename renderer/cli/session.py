@@ -25,9 +25,10 @@ from renderer.provider.pack import Packs, paced
 from renderer.provider.packfile import load_packs
 from renderer.provider.request import fingerprints, unbuildable
 from renderer.run.purse import Limit
+from renderer.state import lockfile
 from renderer.state.history import History
 
-_SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (".yaml", ".yml")
 _JOB = re.compile(r"\$\.(?:assets|videos)(?:\.[^.\[]+|\['[^']*'\])")
 """The beginning of a problem's path that names its job."""
 
@@ -164,7 +165,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix in _SUFFIXES and p.is_file())
+            inside = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
             if not inside:
                 raise UsageError(f"{path} has no YAML file in it", hint="manifests end in .yaml or .yml")
         else:
@@ -204,3 +205,10 @@ def _read(files: Sequence[Path], project: Project, paths: Sequence[Path], findin
         except InvalidError as error:
             findings.add(error.problems)
     return manifests
+
+
+def manifests(project: Project) -> Iterator[Path]:
+    """Yield every manifest of a project that has a lockfile."""
+    for lock in lockfile.lockfiles(project):
+        beside = project.root / lock.relative_to(project.home)
+        yield from (path for suffix in SUFFIXES if (path := beside.with_suffix(suffix)).is_file())

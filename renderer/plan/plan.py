@@ -132,6 +132,8 @@ class Options:
     again: frozenset[str] = frozenset()
     origins: Mapping[str, str | None] = field(default_factory=dict)
     """Where each provider is configured, also those that no job uses any more."""
+    elsewhere: frozenset[str] = frozenset()
+    """The releases of manifests that are not planned now: their files are not ours to move away."""
     alive: bool = False
     whole: bool = True
     """Whether every job of the manifests is planned; with a selection, purchases without a job are not listed."""
@@ -250,7 +252,9 @@ def _settle(
         return replace(keep, reason="changed on disk: it is left alone")
     if here.look is Look.ABSENT:
         for path, placed in files.placed.items():
-            if placed == sha256 and path not in targets and files.at(path).look is Look.OURS:
+            if placed == sha256 and path not in targets and _may_move(path, found, options):
+                if files.at(path).look is not Look.OURS:
+                    continue
                 return replace(action, act=Act.RENAME, reason=f"moves from {path}", source=path)
     if options.only_new:
         return replace(keep, reason="saved before; not downloaded here (--only-new)")
@@ -260,6 +264,12 @@ def _settle(
     if _askable(found, wanted):
         return replace(action, act=Act.DOWNLOAD, reason="saved before, but its file is not on this machine")
     return replace(keep, reason="not on this machine, and the provider cannot be asked for it again")
+
+
+def _may_move(path: str, found: Submission, options: Options) -> bool:
+    """Return whether a file may be moved to where a job wants it: not where another manifest may want it to stay."""
+    release = found.job.partition("/")[0]
+    return release not in options.elsewhere and not any(path.startswith(f"renders/{r}/") for r in options.elsewhere)
 
 
 def _askable(found: Submission, wanted: Wanted) -> bool:
@@ -327,16 +337,8 @@ def _in_the_way(action: Action, files: Files) -> Problem | None:
             what = "its file was changed on disk since it was saved"
         case _:
             return None
-    mark = wanted.job.mark()
-    return Problem(
-        wanted.job.manifest,
-        mark.line,
-        mark.column,
-        f"$.{wanted.job.kind}s.{wanted.job.id}",
-        "output-in-the-way",
-        f"{wanted.output} would be written, but {what}",
-        "move it away, or give the job another output",
-    )
+    message = f"{wanted.output} would be written, but {what}"
+    return wanted.job.problem((), "output-in-the-way", message, hint="move it away, or give the job another output")
 
 
 def _without_job(

@@ -40,7 +40,6 @@ def test_runs_on_several_manifests_with_equal_jobs_share_one_purchase(counter: C
     assert len(list(counter.root.glob("renders/*/a.mp4"))) == 5
 
 
-@pytest.mark.xfail(reason="a file that stands where a manifest outside the batch wants it is moved away as a rename")
 def test_a_manifest_takes_no_file_from_another_that_shares_its_purchase(counter: Counter) -> None:
     """Applied one after the other: each of two manifests has its file, from one purchase."""
     paths = [counter.declare("a", name=name) for name in ("one", "two")]
