@@ -50,7 +50,7 @@ check-readme: $(VENV)/.ready-dev  ## hold the README against the program: comman
 	@$(BIN)/python -m pytest tests/test_readme.py $(ARGS)
 
 bench: $(VENV)/.ready-dev  ## measure what this is built to be fast at, beside what it is compared with
-	@$(BIN)/python benches/replay.py $(ARGS)
+	@$(BIN)/python tests/bench/replay.py $(ARGS)
 
 validate: $(VENV)/.ready  ## renderer validate SPEC=...; all specs without it
 	@$(BIN)/renderer validate $(ARGS) $(or $(SPEC),specs)

@@ -1,6 +1,6 @@
 """How long replay takes, beside ``json.loads`` line by line over the same file, and the memory of each.
 
-``python benches/replay.py [SUBMISSIONS]``: 250,000 submissions of four records are a lockfile of a million. Three
+``python tests/bench/replay.py [SUBMISSIONS]``: 250,000 submissions of four records are a lockfile of a million. Three
 forms are measured: a line for each record, as a run that was killed leaves it; compacted, a line for each submission;
 and compacted beside the ledger of the same purchases, which is what a project replays from its second run on.
 
@@ -59,7 +59,7 @@ def purchases(count: int) -> Iterator[tuple[str, dict[str, object]]]:
 
 def write_long(path: Path, count: int) -> None:
     """Write a line for each record, in the order in which a run with jobs in flight would."""
-    chance = random.Random(1)  # noqa: S311 (a shuffle that is the same each time)
+    chance = random.Random(1)
     waiting: list[tuple[str, list[tuple[str, object]]]] = []
 
     def next_line() -> bytes:
@@ -119,7 +119,7 @@ MEASURES = {"json": measure_json, "replay": measure_replay}
 def measure(name: str, root: Path) -> dict[str, float]:
     """Return what a fresh process finds."""
     command = [sys.executable, __file__, "--measure", name, str(root)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603 (this very file)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
