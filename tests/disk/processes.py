@@ -126,6 +126,8 @@ class Processes:
 
 
 def _be_renderer(arguments: list[str], env: Mapping[str, str], fault: Fault, out: str, err: str) -> None:
+    # As long as it is not the program yet, Ctrl-C ends it without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ.update(env)
     for path, stream in ((out, 1), (err, 2)):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -139,9 +141,12 @@ def _be_renderer(arguments: list[str], env: Mapping[str, str], fault: Fault, out
     numbers = count(1)
     for name in fault.calls:
         setattr(os, name, _faulty(getattr(os, name), fault, numbers))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         group.main(arguments, prog_name="renderer")
     finally:
+        # What follows is the fork's own end, no more the program's.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stdout.flush()
         sys.stderr.flush()
 
