@@ -1,7 +1,7 @@
 """``renderer resolve``: what is held is shown, and a person decides: it is this task, it is nothing, or buy it now."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,12 +162,12 @@ def _row(picture: Picture, wanted: Wanted) -> dict[str, Any]:
 
 
 def _text(row: Mapping[str, Any]) -> str:
-    told: Callable[[str], str] = lambda name: one_line(str(row[name]))  # noqa: E731 - a name for what follows
-    task = f", task {told('task')}" if row["task"] else ""
+    told = {name: one_line(str(value)) for name, value in row.items()}
+    task = f", task {told['task']}" if row["task"] else ""
     return (
-        f"{told('manifest')}: {told('id')} ({told('provider')} {told('operation')}{task})\n"
-        f"  sent   {told('sent')}, price {told('price') if row['price'] else 'unknown'}\n"
-        f"  why    {told('why')}\n"
-        f"  next   {told('next')}\n"
-        f"         renderer resolve {told('id')} --task TASK | --discard | --resubmit"
+        f"{told['manifest']}: {told['id']} ({told['provider']} {told['operation']}{task})\n"
+        f"  sent   {told['sent']}, price {told['price'] if row['price'] else 'unknown'}\n"
+        f"  why    {told['why']}\n"
+        f"  next   {told['next']}\n"
+        f"         renderer resolve {told['id']} --task TASK | --discard | --resubmit"
     )

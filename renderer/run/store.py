@@ -164,14 +164,6 @@ class Store:
         """Return where outputs stand (path -> SHA-256), as far as it is recorded."""
         return {path: placed.sha256 for path, placed in self._outputs.all().items()}
 
-    def accept(self, output: str, sha256: str, *, submission: str | None = None) -> None:
-        """Record that the file that stands at ``output`` with this content is ours (or a person's, and welcome).
-
-        Raises :class:`DiskError`.
-        """
-        self._target(output)
-        self._place(output, sha256, submission)
-
     def rename(self, old: str, new: str) -> None:
         """Move an output. What stands at ``new`` is replaced. Raises :class:`DiskError`."""
         source, target = self._target(old), self._target(new)
@@ -193,10 +185,6 @@ class Store:
             if path.exists() and not is_sidecar(path.read_bytes()):
                 return
         write_whole(path, sidecar)
-
-    def forget(self, output: str) -> None:
-        """Stop counting the file at ``output`` as ours. The file stays. Raises :class:`DiskError`."""
-        self._outputs.drop(output)
 
     def save(self) -> None:
         """Write ``outputs.json`` where it has changed: at the end of a run. Raises :class:`DiskError`."""

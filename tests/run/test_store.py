@@ -252,22 +252,6 @@ def test_an_output_moves_with_what_is_known_of_it(project: Project, store: Store
     assert dict(store.placed()) == {"new/b.mp4": sha256}
 
 
-def test_a_forgotten_output_stays_on_disk(project: Project, store: Store, admit: Any) -> None:
-    """It is just not counted any more."""
-    store.publish(admit(b"film"), "a.mp4")
-    store.forget("a.mp4")
-    assert dict(store.placed()) == {}
-    assert project.output("a.mp4").exists()
-
-
-def test_a_changed_file_can_be_accepted(project: Project, store: Store, admit: Any) -> None:
-    """A person's version becomes the recorded one."""
-    store.publish(admit(b"film"), "a.mp4")
-    project.output("a.mp4").write_bytes(b"better film")
-    store.accept("a.mp4", hash_file(project.output("a.mp4")))
-    assert store.at("a.mp4").look is Look.OURS
-
-
 def test_clean_removes_what_no_record_names(project: Project, store: Store, admit: Any) -> None:
     """Parts with their ETags and cached files; links and outputs stay."""
     kept, dropped = admit(b"kept"), admit(b"dropped")
